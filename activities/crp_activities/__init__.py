@@ -1,0 +1,1 @@
+"""What touches the world: one effect a file. Knows `crp.stages`, not the workflows."""

@@ -1,0 +1,1 @@
+"""The trace store: journal, DuckDB projection, retrieval, curation, SQL. Knows nothing of Temporal."""

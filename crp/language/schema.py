@@ -1,0 +1,263 @@
+"""What a template is once it has been read and checked: frozen models, one thing each.
+
+The loader (`load.py`) builds these from YAML and reports every mistake with its place; nothing
+else creates them from user text. Prompt texts are kept as written and parsed by `text.py`.
+Names follow ../shared/templates.md section 4: a field is called here what it is called in YAML.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from crp.models import Complexity, LevelWord, Quality, Rung, Wire
+
+OutputKind = Literal[
+    "text",
+    "line",
+    "markdown",
+    "bullets",
+    "numbered",
+    "list",
+    "number",
+    "integer",
+    "yes_no",
+    "json",
+    "code",
+    "choice",
+    "fields",
+    "table",
+]
+
+
+class OutputField(Wire):
+    """One entry of `fields:`; `kind` is text, number, yes_no, date, list or choice."""
+
+    name: str
+    kind: Literal["text", "number", "yes_no", "date", "list", "choice"]
+    optional: bool = False
+    low: float | None = None
+    high: float | None = None
+    options: tuple[str, ...] = ()
+    options_from: str = ""
+    """The name of a list whose items are the options (`one of {{ items }}`)."""
+
+
+class Output(Wire):
+    """What a step must give back."""
+
+    kind: OutputKind = "text"
+    low: float | None = None
+    """Fewest entries, or the smallest number."""
+    high: float | None = None
+    options: tuple[str, ...] = ()
+    """For `choice`."""
+    fields: tuple[OutputField, ...] = ()
+    columns: tuple[str, ...] = ()
+    """For `table`; an entry `{{ items }}` stands for one column an item."""
+
+    @property
+    def label(self) -> str:
+        """The kind as a template's author writes it: `bullets 3-7`."""
+        if self.low is None and self.high is None:
+            return self.kind
+        low, high = (format(x, "g") if x is not None else "" for x in (self.low, self.high))
+        return f"{self.kind} {low}-{high}" if low != high else f"{self.kind} {low}"
+
+
+class Check(Wire):
+    """One check: a word, its value, and what follows from it.
+
+    `kind` is one of CHECK_KINDS; `value` is what stands behind the word, None for words alone.
+    """
+
+    kind: str
+    value: JsonValue = None
+    at_least: Quality | None = None
+    weight: float = Field(default=1.0, ge=0)
+    hint: str = ""
+    otherwise: Literal["retry", "warn", "stop"] = "retry"
+
+    @property
+    def label(self) -> str:
+        if self.value is None:
+            return self.kind
+        value = ", ".join(map(str, self.value)) if isinstance(self.value, list) else self.value
+        return f"{self.kind}: {value}"
+
+
+class Scaffolds(Wire):
+    """Help texts by level; None means: the library's default text."""
+
+    light: str | None = None
+    medium: str | None = None
+    heavy: str | None = None
+
+
+class FewShot(Wire):
+    traces: int = Field(default=3, ge=0, le=20)
+    min_quality: Quality | None = None
+    max_tokens: int = Field(default=600, ge=0)
+
+
+class ExtractExample(Wire):
+    task: str
+    gives: tuple[str, ...]
+
+
+class Extract(Wire):
+    """A list to find before the plan is made: by code where it stands in the request or in the
+    facts, by the model otherwise."""
+
+    name: str
+    ask: str = ""
+    """Empty: never ask the model."""
+    source: tuple[Literal["task", "context"], ...] = ("task",)
+    """`from:` where code looks for it."""
+    min: int = Field(default=1, ge=0, le=50)
+    max: int = Field(default=10, ge=1, le=50)
+    must_appear: bool = False
+    """Every entry must stand in the request or in the facts."""
+    otherwise: tuple[str, ...] | None = None
+    """The list to use when too little was found."""
+    otherwise_use: str = ""
+    """The template to use when too little was found."""
+    examples: tuple[ExtractExample, ...] = ()
+    model: str = "default"
+
+
+class Step(Wire):
+    """One micro-step, or a fan-out of one over a list."""
+
+    id: str
+    title: str = ""
+    kind: Literal["prompt", "render"] = "prompt"
+    text: str
+    """The prompt, or the text to render."""
+    system: str = ""
+    for_each: str = ""
+    """The name of the list to fan out over."""
+    item_name: str = "item"
+    """`as:` how the texts call the current entry."""
+    needs: tuple[str, ...] = ()
+    """Steps that must come first although nothing of theirs is read."""
+    reads: tuple[str, ...] = ()
+    """Steps whose outputs the text reads: all of a fan-out, worked out by the loader."""
+    reads_item: tuple[str, ...] = ()
+    """Fan-out steps of which only this item's output is read: `{{ profile[item] }}`."""
+    output: Output = Output()
+    checks: tuple[Check, ...] = ()
+    scaffold: LevelWord = "auto"
+    scaffolds: Scaffolds = Scaffolds()
+    on_fail: tuple[Rung, ...] | None = None
+    model: str = "default"
+    max_tokens: int | None = None
+    temperature: float | None = None
+    few_shot: FewShot | None = None
+    """None: as the template says."""
+    facts: str = "all"
+    """Which facts the prompt gets: `all`, `none`, or a text: only the passages that match it."""
+
+
+class ComplexityRule(Wire):
+    when: str
+    """A condition over names that are known before the plan is made."""
+    by: int
+
+
+class ComplexityRules(Wire):
+    base: Complexity = 3
+    add: tuple[ComplexityRule, ...] = ()
+
+
+class Input(Wire):
+    name: str
+    type: Literal["text", "number", "yes_no", "list of text"] = "text"
+    help: str = ""
+    default: JsonValue = None
+    choice: tuple[str, ...] = ()
+    required: bool = False
+
+
+class MatchRules(Wire):
+    keywords: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    """RE2."""
+    not_keywords: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    not_examples: tuple[str, ...] = ()
+    priority: int = 0
+
+
+class QualityRules(Wire):
+    store_above: Quality | None = None
+    """None: the engine's setting."""
+    score: tuple[Check, ...] = ()
+    """Empty: the default scorer."""
+
+
+class Limits(Wire):
+    calls: int = Field(default=40, ge=1, le=1000)
+    items: int = Field(default=10, ge=1, le=50)
+    tokens: int = Field(default=50_000, ge=1)
+
+
+class Template(Wire):
+    """One template, checked: every name in it exists and every text parses."""
+
+    format: int = 1
+    template: str
+    """Its name; also the task type of its traces."""
+    title: str = ""
+    description: str = ""
+    version: str = ""
+    match: MatchRules = MatchRules()
+    complexity: ComplexityRules = ComplexityRules()
+    inputs: tuple[Input, ...] = ()
+    extract: tuple[Extract, ...] = ()
+    """In an order in which each may use the ones before it."""
+    steps: tuple[Step, ...]
+    """In an order in which each comes after what it needs."""
+    synthesize: Step | None = None
+    """None: the last step is the answer."""
+    probe: bool = True
+    """False: this template never pays for a probe."""
+    scaffolds: Scaffolds = Scaffolds()
+    on_fail: tuple[Rung, ...] | None = None
+    quality: QualityRules = QualityRules()
+    few_shot: FewShot = FewShot()
+    limits: Limits = Limits()
+    snippets: dict[str, str] = Field(default_factory=dict)
+
+    def step(self, step_id: str) -> Step:
+        return next(s for s in self.steps if s.id == step_id)
+
+
+CHECK_KINDS: dict[str, str] = {
+    "no_refusal": "the answer is not an apology or a refusal",
+    "complete": "the answer is not cut off",
+    "no_repetition": "no sentence, line or phrase is repeated",
+    "no_placeholder": "no [brackets to fill in], TODO or lorem ipsum",
+    "words": "the number of words is in the range: `words: 40-120`",
+    "lines": "the number of lines that are not empty is in the range",
+    "mentions": "every one of these stands in the answer",
+    "mentions_any": "at least one of these stands in the answer",
+    "not_mentions": "none of these stands in the answer",
+    "matches": "a regular expression (RE2) is found in the answer",
+    "covers": "the entries of a list are spoken of: `covers: items`",
+    "grounded_in": "numbers and content words come from these steps, inputs, or `facts`",
+    "keeps": "the numbers and names of these facts or steps are kept in the answer",
+    "no_echo": "the answer is not the prompt said again",
+}
+"""Every check word that this version knows, and what it asks."""
+
+DEFAULT_LADDER: tuple[Rung, ...] = (
+    Rung(action="heavier"),
+    Rung(action="heavier"),
+    Rung(action="accept_best"),
+)
+"""Three attempts, each with more help (spec, section 4), then the best of them if it is usable."""
+
+DEFAULT_CHECKS: tuple[Check, ...] = (Check(kind="no_refusal"), Check(kind="complete"))
+"""What every prompt step is checked for even when it declares nothing."""

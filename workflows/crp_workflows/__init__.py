@@ -1,0 +1,1 @@
+"""Decisions only: no I/O, no clock, nothing that Temporal could not replay."""
