@@ -1,1 +1,1 @@
-"""The front door: what people import and type. Empty on purpose: the workflow sandbox imports it."""
+"""The front door: what people import and type. Empty: the workflow sandbox imports it."""

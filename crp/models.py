@@ -114,7 +114,7 @@ class ReasoningTrace(BaseModel):
 
 
 class MetaLearningConfig(BaseModel):
-    """How the engine decides. Every field is a setting with an effect; a wrong value is an error."""
+    """How the engine decides. Every field has an effect; a wrong value is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -148,7 +148,7 @@ class ModelProfile(Wire):
     """What the decisions need to know of a model. Never holds a key."""
 
     alias: str = "default"
-    provider: Literal["openai", "callable", "scripted"] = "openai"
+    provider: Literal["embedded", "openai", "callable", "scripted"] = "openai"
     name: str = ""
     """The model's name at its server."""
     base_url: str = ""

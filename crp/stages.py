@@ -20,13 +20,12 @@ from crp.models import (
     Complexity,
     CurationReport,
     Example,
-    JobRecord,
     Job,
+    JobRecord,
     Library,
     Match,
     MetaLearningConfig,
     Plan,
-    Pressure,
     Reading,
     Recorded,
     Retrieved,
@@ -65,9 +64,7 @@ class Route(Wire):
 
 class PlanRequest(Wire):
     max_steps: int
-    pressure: Pressure
-    outline: tuple[str, ...] = ()
-    """Steps that the model proposed, when no template matched."""
+    made_by: Literal["template", "model", "fallback"] = "template"
 
 
 class Stages(Protocol):

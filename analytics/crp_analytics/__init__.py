@@ -1,1 +1,1 @@
-"""The trace store: journal, DuckDB projection, retrieval, curation, SQL. Knows nothing of Temporal."""
+"""The trace store: journal, DuckDB projection, retrieval, curation, SQL. Knows no Temporal."""

@@ -1,0 +1,205 @@
+"""Settings: a file, then the environment, then arguments; the later one wins.
+
+The file is `config.toml` in the home directory and `crp.toml` in the working directory (the
+nearer one wins). Environment variables begin with CRP_ and use `__` between levels:
+`CRP_MODELS__DEFAULT__BASE_URL`. Keys are never settings: a setting names the environment variable
+or the file that holds the key.
+
+Nothing here is imported by workflow code.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from crp.errors import ConfigError
+from crp.models import Capability, MetaLearningConfig, ModelProfile
+
+CUT_POINTS = (0.5, 2.0, 9.0)
+"""Parameters in billions at which capability 1, 2 and 3 begin (spec, section 2)."""
+
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+
+
+def capability_of(billions: float, cut_points: tuple[float, float, float] = CUT_POINTS) -> int:
+    """Derive a capability of 0 to 3 from a parameter count in billions."""
+    if not billions > 0:
+        raise ConfigError(f"a model can not have {billions:g} billion parameters")
+    return sum(billions >= point for point in cut_points)
+
+
+class ModelSettings(BaseModel):
+    """One model alias."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Literal["embedded", "openai"] = "openai"
+    name: str = ""
+    base_url: str = ""
+    """Up to and without `/chat/completions`, such as http://127.0.0.1:11434/v1."""
+    api_key_env: str = ""
+    api_key_file: str = ""
+    capability: Capability | None = None
+    parameters: float | None = Field(default=None, gt=0)
+    """In billions; the capability is derived from it when it is not given."""
+    context_window: int = Field(default=8192, ge=256)
+    concurrency: int = Field(default=4, ge=1, le=256)
+    timeout: float = Field(default=600.0, gt=0)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int = Field(default=512, ge=1)
+    structured: bool = True
+    repeat_penalty: float | None = None
+    input_price: float = Field(default=0.0, ge=0)
+    output_price: float = Field(default=0.0, ge=0)
+
+    def profile(self, alias: str, cut_points: tuple[float, float, float]) -> ModelProfile:
+        capability = self.capability
+        if capability is None:
+            capability = capability_of(self.parameters, cut_points) if self.parameters else 1
+        return ModelProfile(
+            alias=alias,
+            capability=capability,
+            **self.model_dump(exclude={"capability", "parameters", "api_key_env", "api_key_file"}),
+        )
+
+
+EMBEDDED = ModelSettings(
+    provider="embedded",
+    name=EMBEDDED_MODEL,
+    capability=0,
+    context_window=4096,
+    concurrency=4,
+    max_tokens=300,
+)
+
+
+class TemporalSettings(BaseModel):
+    """Which Temporal to use. No address: the embedded server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = ""
+    namespace: str = "default"
+    api_key_env: str = ""
+    tls: bool = False
+
+
+class EmbeddedSettings(BaseModel):
+    """The engine that this machine runs by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    port: int = Field(default=0, ge=0, le=65535)
+    """Of the Temporal server, on loopback; 0 takes a free one and keeps it."""
+    model_port: int = Field(default=0, ge=0, le=65535)
+    ui: bool = False
+    ui_port: int = Field(default=0, ge=0, le=65535)
+    temporal: str = ""
+    """A `temporal` binary of your own; empty: the one in this environment, then PATH."""
+    retention_days: int = Field(default=30, ge=1)
+    idle_minutes: float = Field(default=15.0, gt=0)
+    """An engine that `crp run` started by itself stops after so long without a job or a client."""
+    min_free_mb: int = Field(default=200, ge=0)
+    model_threads: int = Field(default=0, ge=0)
+    """0: one less than there are cores."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CRP_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("crp")))
+    """Where the embedded engine keeps everything: one engine per home."""
+    cache: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("crp")))
+    """Where model files are kept; may be shared by many homes."""
+    temporal: TemporalSettings = TemporalSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
+    cut_points: tuple[float, float, float] = CUT_POINTS
+    reasoning: dict[str, Any] = Field(default_factory=dict)
+    """Fields of MetaLearningConfig that differ from its defaults."""
+    templates: tuple[Path, ...] = ()
+    """More folders with templates, searched before the user's and the box's."""
+    pressure: dict[str, float] = Field(default_factory=dict)
+    """Thresholds of the pressure sample that differ from the defaults."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path(init_settings()["home"])
+        files = (Path.cwd() / "crp.toml", home / "config.toml")
+        return (
+            init_settings,
+            env_settings,
+            *(TomlConfigSettingsSource(settings_cls, toml_file=file) for file in files),
+        )
+
+    def model(self, alias: str) -> ModelSettings:
+        """The settings of an alias; `default` is the embedded model unless configured."""
+        return self.models.get(alias) or self.models.get("default") or EMBEDDED
+
+    def profiles(self) -> dict[str, ModelProfile]:
+        """All configured aliases as a job sees them; `default` is always there."""
+        models = {"default": EMBEDDED, **self.models}
+        return {alias: m.profile(alias, self.cut_points) for alias, m in models.items()}
+
+    def config(self, profile: ModelProfile) -> MetaLearningConfig:
+        """The engine's decisions for jobs with this default model.
+
+        The embedded model is below the usual capability floor and still gains from ORC
+        (measured), so its floor is 0 unless the settings say otherwise.
+        """
+        floor = {"orc_min_model_capability": 0} if profile.provider == "embedded" else {}
+        try:
+            return MetaLearningConfig(**{**floor, **self.reasoning})
+        except ValidationError as error:
+            raise ConfigError(_explain(error, "reasoning")) from None
+
+
+def load_settings(home: str | Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings: files < environment < `overrides`.
+
+    Raises ConfigError with one line that names the setting and what is wrong with it.
+    """
+    base = Path(home or os.environ.get("CRP_HOME") or platformdirs.user_data_dir("crp"))
+    try:
+        return Settings(home=base.expanduser().absolute(), **overrides)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config.toml or crp.toml is not valid TOML: {error}") from None
+    except SettingsError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _explain(error: ValidationError, under: str = "") -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in (under, *first["loc"]) if part != "")
+    return (
+        f"setting {name}: {first['msg'][0].lower()}{first['msg'][1:]} (got {first.get('input')!r})"
+    )
