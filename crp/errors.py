@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from crp.models import Problem
+    from crp.models import Problem, TransportFailure
 
 
 class CRPError(Exception):
@@ -64,6 +64,8 @@ class EngineError(CRPError):
 
 class ModelError(CRPError):
     exit_code = 6
+    transport: tuple[TransportFailure, ...] = ()
+    """The calls with the same prompt that did not answer, this one last; set by `dispatch`."""
 
 
 class ModelUnavailable(ModelError):

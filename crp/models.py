@@ -232,6 +232,8 @@ class Job(Wire):
     models: dict[str, ModelProfile]
     """By alias; `default` is always there."""
     submitted_at: datetime
+    store_queue: str = "crp-store"
+    """The task queue of the trace store's owner."""
 
     def model(self, alias: str) -> ModelProfile:
         """The profile behind an alias; an alias that is not configured means the default."""
@@ -518,6 +520,8 @@ class Attempt(Wire):
     time_to_first_token: float | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    stop: bool = False
+    """A check that failed says `otherwise: stop`."""
     error: str = ""
 
     @property

@@ -114,7 +114,11 @@ class Extract(Wire):
     ask: str = ""
     """Empty: never ask the model."""
     source: tuple[Literal["task", "context"], ...] = ("task",)
-    """`from:` where code looks for it."""
+    """`from:` where code looks for it; empty (`from: none`): code does not look."""
+    find: Literal["things", "aspects"] = "things"
+    """What code looks for. `things` stand behind the verb (Compare A, B and C; A or B) or as
+    headings of the facts; `aspects` stand behind `on`, `by`, `in terms of`, `across`, `regarding`,
+    or as labels that every passage of the facts has."""
     min: int = Field(default=1, ge=0, le=50)
     max: int = Field(default=10, ge=1, le=50)
     must_appear: bool = False
@@ -143,9 +147,12 @@ class Step(Wire):
     needs: tuple[str, ...] = ()
     """Steps that must come first although nothing of theirs is read."""
     reads: tuple[str, ...] = ()
-    """Steps whose outputs the text reads: all of a fan-out, worked out by the loader."""
+    """Steps whose outputs the text or a check reads: all of a fan-out, worked out by the loader."""
     reads_item: tuple[str, ...] = ()
     """Fan-out steps of which only this item's output is read: `{{ profile[item] }}`."""
+    optional: tuple[str, ...] = ()
+    """Those of `reads` and `reads_item` that the text can do without: each use stands under
+    `{% if name %}` or has a `default`."""
     output: Output = Output()
     checks: tuple[Check, ...] = ()
     scaffold: LevelWord = "auto"
@@ -212,6 +219,8 @@ class Template(Wire):
     title: str = ""
     description: str = ""
     version: str = ""
+    license: str = ""
+    tags: tuple[str, ...] = ()
     match: MatchRules = MatchRules()
     complexity: ComplexityRules = ComplexityRules()
     inputs: tuple[Input, ...] = ()
@@ -220,7 +229,7 @@ class Template(Wire):
     steps: tuple[Step, ...]
     """In an order in which each comes after what it needs."""
     synthesize: Step | None = None
-    """None: the last step is the answer."""
+    """How the outputs become the answer; its id is `answer`. None: the last step is the answer."""
     probe: bool = True
     """False: this template never pays for a probe."""
     scaffolds: Scaffolds = Scaffolds()
@@ -229,6 +238,7 @@ class Template(Wire):
     few_shot: FewShot = FewShot()
     limits: Limits = Limits()
     snippets: dict[str, str] = Field(default_factory=dict)
+    """Shared texts; the loader has put them where `{{ snippets.name }}` stood."""
 
     def step(self, step_id: str) -> Step:
         return next(s for s in self.steps if s.id == step_id)

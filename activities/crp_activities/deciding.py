@@ -1,0 +1,185 @@
+"""The stages that need no model: route, decompose, render, score. CPU only.
+
+They are activities because their texts may be big and hostile: a workflow task must never wait
+for them, and a replay must never run them again.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pydantic import JsonValue
+
+from crp.errors import NotFound, TemplateError, UsageError
+from crp.language import asking, checks, match, outputs
+from crp.language.load import load
+from crp.language.plan import complexity_of, make_plan
+from crp.language.schema import Input, Step, Template
+from crp.language.scope import Scope
+from crp.language.shapes import suggest
+from crp.language.show import show
+from crp.language.text import render as render_text
+from crp.models import (
+    Attempt,
+    Call,
+    Candidate,
+    Job,
+    Library,
+    Match,
+    Plan,
+    Score,
+    Task,
+    TemplateSource,
+)
+from crp.stages import Brief, PlanRequest, Route
+from crp_activities.ask import step_id
+
+FALLBACK = "generic-analysis"
+
+
+def route(job: Job, library: Library, forced: str | None = None) -> Route:
+    """Choose a template for the task and read what stands in the request itself.
+
+    Raises NotFound for a name that is not in the library, UsageError for wrong inputs.
+    """
+    task = job.task
+    templates = [_compiled(source.text, source.name) for source in library.templates]
+    ranked = tuple(match.rank(task.text, [t for t in templates if t.template != FALLBACK]))
+    wanted = forced or task.template
+    matched = bool(wanted) or bool(ranked and ranked[0].score >= match.FLOOR)
+    source = _source(library, wanted or (ranked[0].template if matched else FALLBACK))
+    template = _compiled(source.text, source.name)
+    names = {**_inputs(template, task), **_lists(template, task)}
+    return Route(
+        source=source,
+        template=template,
+        matches=_forced(source.name) if wanted else ranked,
+        matched=matched,
+        complexity=complexity_of(template, task, names),
+        names=names,
+    )
+
+
+def decompose(brief: Brief, request: PlanRequest) -> Plan:
+    """Make the plan; the same brief gives the same plan."""
+    return make_plan(brief, request)
+
+
+def render(brief: Brief, call: Call) -> Attempt:
+    """Write a text without a model: a `render` step, or the joined answer."""
+    known: dict[str, Any] = {"stage": call.stage, "step": step_id(call), "number": call.number}
+    try:
+        step = _joining(brief.template) if call.stage == "synthesize" else _step(brief, call)
+        text = _default_join(brief, call) if step is None else _rendered(brief, call, step)
+    except TemplateError as error:
+        return Attempt(**known, status="content", error=str(error))
+    if not text.strip():
+        return Attempt(**known, status="content", error="the text came out empty")
+    output = step.output if step else checks.final_output(brief.template)
+    value = outputs.parse(output, text, brief.names).value
+    return Attempt(**known, output=text, value=text if value is None else value, quality=1.0)
+
+
+def score(
+    brief: Brief, candidates: tuple[Candidate, ...], given: dict[str, JsonValue]
+) -> tuple[Score, ...]:
+    """Score every candidate by the same checks."""
+    task = brief.job.task
+    scope = Scope(task=task.text, facts=task.context, names=brief.names, outputs=given)
+    return tuple(checks.score(brief.template, candidate, scope) for candidate in candidates)
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str, name: str) -> Template:
+    return load(text, name)
+
+
+def _source(library: Library, name: str) -> TemplateSource:
+    source = library.get(name)
+    if source is None:
+        there = [t.name for t in library.templates]
+        raise NotFound(f"no template {name!r}: {suggest(name, there) or ', '.join(there)}")
+    return source
+
+
+def _forced(name: str) -> tuple[Match, ...]:
+    return (Match(template=name, score=1.0, reasons=("asked for by name",)),)
+
+
+def _lists(template: Template, task: Task) -> dict[str, JsonValue]:
+    """The lists that are given as inputs or that code finds, each past its guard."""
+    found: dict[str, JsonValue] = {}
+    for wanted in template.extract:
+        given = task.inputs.get(wanted.name)
+        if given is not None:
+            found[wanted.name] = _as_list(wanted.name, given)
+            continue
+        entries = match.find_list(wanted, task, found)
+        if entries is None:
+            continue
+        kept, problem = match.guard(wanted, entries, task, found)
+        if not problem:
+            found[wanted.name] = list(kept)
+    return found
+
+
+def _as_list(name: str, given: JsonValue) -> JsonValue:
+    entries = given.split(",") if isinstance(given, str) else given
+    if not isinstance(entries, list) or not entries:
+        raise UsageError(f"input {name} must be a list such as 'A, B, C' (got {given!r})")
+    return [str(entry).strip() for entry in entries]
+
+
+def _inputs(template: Template, task: Task) -> dict[str, JsonValue]:
+    declared = {wanted.name: wanted for wanted in template.inputs}
+    known = {*declared, *(e.name for e in template.extract)}
+    for name in task.inputs:
+        if name not in known:
+            there = f"it has {', '.join(sorted(known))}" if known else "it has none"
+            raise UsageError(f"template {template.template} has no input {name!r}: {there}")
+    return {name: _input(wanted, task.inputs.get(name)) for name, wanted in declared.items()}
+
+
+def _input(wanted: Input, given: JsonValue) -> JsonValue:
+    if given is None:
+        if wanted.required:
+            raise UsageError(f"input {wanted.name} is missing: {wanted.help or 'give a value'}")
+        return wanted.default
+    if wanted.choice and str(given) not in wanted.choice:
+        raise UsageError(f"input {wanted.name} is one of {', '.join(wanted.choice)}, not {given!r}")
+    if wanted.type == "number" and not isinstance(given, int | float):
+        try:
+            return float(str(given))
+        except ValueError:
+            raise UsageError(f"input {wanted.name} is a number, not {given!r}") from None
+    if wanted.type == "list of text":
+        return _as_list(wanted.name, given)
+    return given
+
+
+def _step(brief: Brief, call: Call) -> Step:
+    return brief.template.step(call.step)
+
+
+def _joining(template: Template) -> Step | None:
+    """The template's own way to join; None when it leaves that to the engine."""
+    step = template.synthesize
+    return step if step is not None and step.kind == "render" else None
+
+
+def _rendered(brief: Brief, call: Call, step: Step) -> str:
+    return render_text(step.text, asking.names_of(brief, call, step)).strip()
+
+
+def _default_join(brief: Brief, call: Call) -> str:
+    """The last step's output when that is the answer, otherwise every output under its title."""
+    steps = brief.template.steps
+    last = call.outputs.get(steps[-1].id)
+    if brief.template.synthesize is None and last is not None:
+        return show(last).strip()
+    made = [s for s in steps if call.outputs.get(s.id) is not None]
+    if len(made) == 1:
+        return show(call.outputs[made[0].id]).strip()
+    parts = [show(call.outputs[s.id], heading=s.title or s.id) for s in made]
+    return "\n\n".join(part.strip() for part in parts if part.strip())

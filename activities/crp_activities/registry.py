@@ -1,0 +1,160 @@
+"""The activities by the names that Temporal knows them by, bound to what they work with.
+
+`WorkActivities` runs on any worker, `StoreActivities` in the store's owner alone. Synchronous ones
+run in the worker's thread pool, so that nothing blocks its event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from crp.blobs import BlobStore
+from crp.errors import NotFound
+from crp.models import (
+    Attempt,
+    Call,
+    Candidate,
+    CurationReport,
+    Job,
+    JobRecord,
+    Library,
+    MetaLearningConfig,
+    Plan,
+    Reading,
+    ReasoningTrace,
+    Recorded,
+    Retrieved,
+    Score,
+    TemplateSource,
+)
+from crp.stages import Brief, PlanRequest, Route
+from crp_activities import deciding, traces
+from crp_activities.ask import ask
+from crp_activities.tools import Tools
+from crp_analytics.sql import Table
+from crp_analytics.store import TraceStore
+
+
+class WorkActivities:
+    """Everything but the store."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    @activity.defn
+    def route(self, job: Job, library: Library, forced: str | None) -> Route:
+        return deciding.route(job, library, forced)
+
+    @activity.defn
+    def decompose(self, brief: Brief, request: PlanRequest) -> Plan:
+        return deciding.decompose(brief, request)
+
+    @activity.defn
+    def render(self, brief: Brief, call: Call) -> Attempt:
+        return deciding.render(brief, call)
+
+    @activity.defn
+    def score(
+        self, brief: Brief, candidates: tuple[Candidate, ...], outputs: dict[str, JsonValue]
+    ) -> tuple[Score, ...]:
+        return deciding.score(brief, candidates, outputs)
+
+    @activity.defn
+    def sample_pressure(self, alias: str) -> Reading:
+        return self._tools.pressures.sample(self._tools.models.wait(alias))
+
+    @activity.defn
+    async def probe(self, brief: Brief, call: Call) -> Attempt:
+        return await ask(self._tools, brief, call)
+
+    @activity.defn
+    async def extract(self, brief: Brief, call: Call) -> Attempt:
+        return await ask(self._tools, brief, call)
+
+    @activity.defn
+    async def outline(self, brief: Brief, call: Call) -> Attempt:
+        return await ask(self._tools, brief, call)
+
+    @activity.defn
+    async def execute(self, brief: Brief, call: Call) -> Attempt:
+        return await ask(self._tools, brief, call)
+
+    @activity.defn
+    async def synthesize(self, brief: Brief, call: Call) -> Attempt:
+        return await ask(self._tools, brief, call)
+
+    @property
+    def deciding(self) -> list[Callable[..., Any]]:
+        """What runs beside the workflows."""
+        return [self.route, self.decompose, self.render, self.score]
+
+    @property
+    def asking(self) -> list[Callable[..., Any]]:
+        """What runs where a model's calls are counted."""
+        return [
+            self.sample_pressure,
+            self.probe,
+            self.extract,
+            self.outline,
+            self.execute,
+            self.synthesize,
+        ]
+
+
+class StoreActivities:
+    """What the store's owner does for jobs and for people."""
+
+    def __init__(self, store: TraceStore, blobs: BlobStore) -> None:
+        self._store = store
+        self._blobs = blobs
+
+    @activity.defn
+    def retrieve(
+        self, job: Job, source: TemplateSource, limit: int, min_quality: float
+    ) -> Retrieved:
+        return traces.retrieve(self._store, job, source, limit, min_quality)
+
+    @activity.defn
+    def record(self, record: JobRecord) -> Recorded:
+        return traces.record(self._store, self._blobs, record)
+
+    @activity.defn
+    def curate(self, config: MetaLearningConfig) -> CurationReport:
+        return traces.curate(self._store, config)
+
+    @activity.defn
+    def store_sql(self, query: str, row_cap: int, seconds: float, memory_mb: int) -> Table:
+        return self._store.sql(query, row_cap=row_cap, seconds=seconds, memory_mb=memory_mb)
+
+    @activity.defn
+    def store_jobs(self, limit: int) -> list[dict[str, Any]]:
+        return self._store.jobs(limit)
+
+    @activity.defn
+    def store_job(self, job_id: str) -> dict[str, Any]:
+        job = self._store.job(job_id)
+        if job is None:
+            raise NotFound(f"the trace store has no job {job_id!r}: see `crp traces list`")
+        return job
+
+    @activity.defn
+    def store_traces(
+        self, task_type: str | None, limit: int, active_only: bool
+    ) -> list[ReasoningTrace]:
+        return self._store.traces(task_type, limit, active_only)
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [
+            self.retrieve,
+            self.record,
+            self.curate,
+            self.store_sql,
+            self.store_jobs,
+            self.store_job,
+            self.store_traces,
+        ]

@@ -1,0 +1,110 @@
+"""Curation: which library entries have to go (spec, section 8). It decides and changes nothing.
+
+In this order: `below_threshold` (its quality is under the storage threshold, which may have been
+raised, or a person has scored its job), `unused` (never shown to a job although enough later jobs
+of its task type were recorded), `over_cap` (its task type has more entries than the cap: the
+lowest quality goes first, then the oldest). A trace has one reason, the first that fits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from duckdb import DuckDBPyConnection
+
+from crp.models import CurationReport, MetaLearningConfig
+from crp_analytics.facts import CurationFact, Retired
+
+
+def choose(connection: DuckDBPyConnection, config: MetaLearningConfig) -> CurationFact:
+    """Decide which active traces leave the library, and why."""
+    rules = {
+        "min_quality": config.rtl_min_quality_for_storage,
+        "grace": config.rtl_grace_jobs,
+        "cap": config.rtl_max_traces,
+    }
+    found = connection.execute(CHOOSE, rules).fetchall()
+    active = connection.execute("SELECT count(*) FROM traces WHERE status = 'active'").fetchall()
+    return CurationFact(
+        considered=active[0][0],
+        min_quality=config.rtl_min_quality_for_storage,
+        grace_jobs=config.rtl_grace_jobs,
+        max_traces=config.rtl_max_traces,
+        retired=tuple(_retired(config, *row) for row in found),
+    )
+
+
+def report(fact: CurationFact) -> CurationReport:
+    """Sum a curation up for people."""
+    return CurationReport(
+        considered=fact.considered,
+        retired=len(fact.retired),
+        reasons=dict(Counter(retired.reason for retired in fact.retired)),
+    )
+
+
+def _retired(
+    config: MetaLearningConfig,
+    trace_id: str,
+    task_type: str,
+    reason: str,
+    quality: float,
+    used: int,
+    later: int,
+) -> Retired:
+    details = {
+        "below_threshold": f"quality {quality:.2f} < {config.rtl_min_quality_for_storage:.2f}",
+        "unused": f"shown to none of {later} later jobs (grace: {config.rtl_grace_jobs})",
+        "over_cap": f"{task_type!r} has more than {config.rtl_max_traces} traces",
+    }
+    return Retired(
+        trace_id=trace_id,
+        task_type=task_type,
+        reason=reason,
+        detail=details[reason],
+        quality=quality,
+        usage_count=used,
+        later_jobs=later,
+    )
+
+
+CHOOSE = """
+WITH active AS (
+    SELECT t.trace_id, t.task_type, t.quality_score, t.created_unix, t.journal_sequence,
+           u.usage_count
+    FROM traces AS t JOIN v_usage_count AS u USING (trace_id)
+    WHERE t.status = 'active'
+),
+numbered AS (
+    SELECT task_type, journal_sequence,
+           row_number() OVER (PARTITION BY task_type ORDER BY journal_sequence) AS number
+    FROM jobs
+),
+totals AS (SELECT task_type, count(*) AS jobs FROM jobs GROUP BY ALL),
+aged AS (  -- later jobs of its type: all of them without those up to its own
+    SELECT a.*, coalesce(t.jobs, 0) - coalesce(n.number, 0) AS later_jobs
+    FROM active AS a
+    ASOF LEFT JOIN numbered AS n
+        ON a.task_type = n.task_type AND a.journal_sequence >= n.journal_sequence
+    LEFT JOIN totals AS t ON a.task_type = t.task_type
+),
+judged AS (
+    SELECT *, CASE
+        WHEN quality_score < $min_quality THEN 'below_threshold'
+        WHEN usage_count = 0 AND later_jobs >= $grace THEN 'unused'
+    END AS reason
+    FROM aged
+),
+capped AS (  -- the cap counts only what is left
+    SELECT *, row_number() OVER (
+        PARTITION BY task_type, reason IS NULL
+        ORDER BY quality_score DESC, created_unix DESC, trace_id
+    ) AS place
+    FROM judged
+)
+SELECT trace_id, task_type, coalesce(reason, 'over_cap') AS reason, quality_score, usage_count,
+       later_jobs
+FROM capped
+WHERE reason IS NOT NULL OR place > $cap
+ORDER BY trace_id
+"""

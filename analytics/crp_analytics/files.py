@@ -1,0 +1,119 @@
+"""The files of a store: its directory, its database, the copies of older databases.
+
+What must stay true: tables are never thrown away, they are set aside in `backups/`; a damaged
+database is replaced only when the journal can make it again from its first entry.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from crp.errors import StoreError, StoreUnavailable
+from crp_analytics import projection, schema
+from crp_analytics.journal import Journal
+
+_log = logging.getLogger(__name__)
+
+
+def database_of(directory: Path) -> Path:
+    """Say where a store's tables lie."""
+    return directory / "traces.duckdb"
+
+
+def open_database(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
+    """Open the tables, bring their schema up to date and catch up from the journal."""
+    with clear_errors(directory):
+        connection = _migrated(directory, journal)
+        if journal is not None:
+            journal.skip_to(projection.position(connection))
+            if count := projection.catch_up(connection, journal):
+                _log.info("%d facts applied from the journal", count)
+            connection.execute("CHECKPOINT")
+        return connection
+
+
+def _migrated(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
+    connection = _connected(directory, journal)
+    try:
+        if directory and _has_tables(connection) and schema.pending(connection):
+            connection.close()
+            database = database_of(directory)
+            shutil.copy2(database, _backup_path(database, "migration"))
+            connection = _connected(directory, journal)
+        schema.migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connected(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
+    if directory is None:
+        return duckdb.connect(":memory:")
+    database = database_of(directory)
+    try:
+        return duckdb.connect(str(database))
+    except duckdb.Error as error:
+        if "lock" in str(error).lower() or not _can_rebuild(journal):
+            raise
+        _log.warning("the database is damaged and is made again from the journal: %s", error)
+        set_aside(database, "damaged")
+        return duckdb.connect(str(database))
+
+
+def _can_rebuild(journal: Journal | None) -> bool:
+    return journal is not None and journal.first == 1 and journal.last > 0
+
+
+@contextmanager
+def clear_errors(directory: Path | None) -> Iterator[None]:
+    """Turn what DuckDB and the file system say into one line for people."""
+    where = directory or "in memory"
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
+        raise StoreUnavailable(
+            f"the trace store {where} can not be used: {_line(error)}"
+        ) from error
+    except duckdb.Error as error:
+        raise StoreError(f"the trace store {where} has a problem: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error).strip().splitlines()[0]
+
+
+def made(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+    except OSError as error:
+        raise StoreError(f"can not make the trace store {directory}: {error.strerror}") from error
+
+
+def _has_tables(connection: DuckDBPyConnection) -> bool:
+    return bool(connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall())
+
+
+def set_aside(database: Path, why: str) -> None:
+    """Keep the old tables, but not its log: it belongs to a file of the old name."""
+    if database.exists():
+        database.rename(_backup_path(database, why))
+    database.with_name(database.name + ".wal").unlink(missing_ok=True)
+
+
+def _backup_path(database: Path, why: str) -> Path:
+    folder = database.parent / "backups"
+    folder.mkdir(exist_ok=True)
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    return folder / f"{now}-before-{why}.duckdb"

@@ -1,0 +1,346 @@
+"""The trace store: one owner, a journal that is the truth, DuckDB tables that are made from it.
+
+Stored, in one directory: `journal/` (every fact, see `journal` and `facts`), `traces.duckdb` (the
+tables, see migrations/), `backups/` (the tables as they were before a migration or a rebuild),
+`snapshots/` (copies for queries), `owner.lock`.
+A job is identified by its job_id, a trace by its trace_id, a fact by its journal sequence.
+What must stay true: what was acknowledged is in the journal; the tables are the facts of the
+journal up to `journal_position`, each once; nobody but the owner opens `traces.duckdb`.
+
+Every use holds one lock, so a store may be shared by threads; writers that meet are committed
+together.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from duckdb import DuckDBPyConnection
+
+from crp.errors import NotFound, StoreError, UsageError
+from crp.models import (
+    CurationReport,
+    JobRecord,
+    MetaLearningConfig,
+    ReasoningTrace,
+    Recorded,
+    Retrieved,
+)
+from crp_analytics import curation, projection, reading, retrieval, sql
+from crp_analytics.facts import JobFact, Noted, ScoreFact, TraceFact
+from crp_analytics.files import clear_errors, database_of, made, open_database, set_aside
+from crp_analytics.group import Group, Writers
+from crp_analytics.journal import Damage, Journal, Stamp
+from crp_analytics.lock import Owner
+from crp_analytics.retrieval import Request
+from crp_analytics.snapshot import Snapshots
+from crp_analytics.sql import Table
+
+T = TypeVar("T")
+
+
+class TraceStore:
+    """Record jobs, retrieve examples, curate the library, answer SQL."""
+
+    def __init__(self, directory: Path | None) -> None:
+        """Use `TraceStore.open(directory)` or `TraceStore.in_memory()`."""
+        self._lock = threading.RLock()
+        self._writers = Writers(self._lock, self._begin, self._commit)
+        self._directory = directory
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._snapshots: Snapshots | None = None
+        self._journal: Journal | None = None
+        self._behind = False
+        self._closed = False
+        self._owner = Owner(made(directory)) if directory else None
+        try:
+            self._journal = Journal(directory / "journal") if directory else None
+            self._connection = open_database(directory, self._journal)
+        except BaseException:
+            self._let_go()
+            raise
+
+    @classmethod
+    def open(cls, directory: Path) -> TraceStore:
+        """Own a store: lock it, bring its schema up to date, catch up from the journal.
+
+        StoreError when it has an owner already or can not be written, StoreTooNew when a newer
+        version wrote it.
+        """
+        return cls(directory)
+
+    @classmethod
+    def in_memory(cls) -> TraceStore:
+        """Give a store that lives as long as the object: no file, no journal, no lock."""
+        return cls(None)
+
+    def close(self) -> None:
+        """Write everything into the database file and let another process own the store."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._connection.close()  # checkpoints
+            self._let_go()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """The places of the journal that could not be read."""
+        return self._journal.damage if self._journal else ()
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    def record(self, record: JobRecord) -> Recorded:
+        """Keep a finished job, whatever its end; recording it again changes nothing.
+
+        StoreUnavailable when the disk is full: it may be tried again.
+        """
+
+        def decide(group: Group) -> Recorded:
+            job_id = record.job.job_id
+            before = group.jobs.get(job_id) or self._recorded(record, group)
+            if before:
+                return before.model_copy(update={"duplicate": True})
+            refusal = group.library.refusal(record)
+            reason = refusal or "a good example: it entered the library"
+            group.add(JobFact(record=record, stored=not refusal, reason=reason))
+            if not refusal and record.trace:
+                group.library.add(record.trace)
+            group.jobs[job_id] = Recorded(
+                job_id=job_id,
+                stored=not refusal,
+                reason=reason,
+                curation_due=_curation_due(record, group.jobs_since_curation() + 1),
+            )
+            return group.jobs[job_id]
+
+        return self._write(decide)
+
+    def score(self, job_id: str, value: float, by: str, note: str = "") -> None:
+        """Judge a finished job, from 0 to 1. A person's score wins over all others.
+
+        `by` is `judge:MODEL` for a model, anything else but `checks` is a person's name.
+        """
+        if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+            raise UsageError(f"a score is a number from 0 to 1, not {value!r}")
+
+        def decide(group: Group) -> None:
+            if job_id not in group.jobs and not reading.has_job(self._connection, job_id):
+                raise NotFound(f"no job {job_id!r} in the trace store")
+            group.add(ScoreFact(job_id=job_id, value=value, by=by, note=note))
+
+        self._write(decide)
+
+    def job(self, job_id: str) -> dict[str, Any] | None:
+        """Give everything about a job but its prompts, with its steps and attempts, or None."""
+        with self._used() as connection:
+            return reading.job(connection, job_id)
+
+    def jobs(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Give the latest jobs, newest first."""
+        with self._used() as connection:
+            return reading.jobs(connection, limit)
+
+    # -- the library --------------------------------------------------------------------------
+
+    def retrieve(
+        self,
+        job_id: str,
+        task: str,
+        task_type: str,
+        model_class: str,
+        template_sha256: str,
+        model_name: str,
+        limit: int,
+        min_quality: float,
+        hold_out: float,
+    ) -> Retrieved:
+        """Give the examples for a job. Asking again gives the same answer and counts no use."""
+        request = Request(
+            job_id,
+            task,
+            task_type,
+            model_class,
+            template_sha256,
+            model_name,
+            limit,
+            min_quality,
+            hold_out,
+        )
+
+        def decide(group: Group) -> Retrieved:
+            fact = group.retrievals.get(job_id)
+            fact = fact or reading.past_retrieval(self._connection, job_id)
+            if fact is None:
+                fact = retrieval.find(self._connection, request)
+                group.retrievals[job_id] = fact
+                group.add(fact)
+            ids = [offer.trace_id for offer in fact.offers]
+            return retrieval.shown(fact, reading.traces_by_id(self._connection, ids))
+
+        return self._write(decide)
+
+    def add_trace(self, trace: ReasoningTrace) -> bool:
+        """Put a trace into the library; False when it or an identical one is there already."""
+
+        def decide(group: Group) -> bool:
+            if group.library.taken(trace):
+                return False
+            group.library.add(trace)
+            group.add(TraceFact(trace=trace.model_copy(deep=True)))
+            return True
+
+        return self._write(decide)
+
+    def traces(
+        self, task_type: str | None = None, limit: int = 50, active_only: bool = True
+    ) -> list[ReasoningTrace]:
+        """Give library entries, newest first, with their usage counts."""
+        with self._used() as connection:
+            return reading.traces(connection, task_type, limit, active_only)
+
+    @property
+    def trace_count(self) -> int:
+        """The number of active library entries."""
+        with self._used() as connection:
+            return int(connection.execute(ACTIVE).fetchall()[0][0])
+
+    def curate(self, config: MetaLearningConfig) -> CurationReport:
+        """Retire the traces that do not deserve their place. Their history stays."""
+
+        def decide(group: Group) -> CurationReport:
+            fact = curation.choose(self._connection, config)
+            group.add(fact)
+            return curation.report(fact)
+
+        return self._write(decide)
+
+    # -- analytics ----------------------------------------------------------------------------
+
+    def sql(
+        self, query: str, *, row_cap: int = 1000, seconds: float = 30.0, memory_mb: int = 1024
+    ) -> Table:
+        """Run an analyst's query on a consistent copy, in a child process with limits.
+
+        QueryError with one line when it is refused, wrong, too slow or too big.
+        """
+        with self._lock:
+            self._snapshots = self._snapshots or Snapshots(self._snapshot_folder())
+        with self._snapshots.lease(self._for_copy) as database:
+            return sql.run(database, query, row_cap, seconds, memory_mb)
+
+    def checkpoint(self) -> None:
+        """Move everything from DuckDB's write-ahead log into its file, for an idle moment."""
+        with self._used() as connection:
+            connection.execute("CHECKPOINT")
+
+    def rebuild(self) -> int:
+        """Make the tables again from the journal; give the number of facts.
+
+        The old tables go to `backups/`. StoreError when the journal's beginning is missing,
+        because the tables then know more than it does.
+        """
+        with self._used() as connection:
+            journal = self._journal
+            if journal is None or self._directory is None:
+                raise StoreError("a store in memory has no journal to be rebuilt from")
+            if journal.first > 1:
+                raise StoreError(
+                    f"the journal begins at entry {journal.first}: a rebuild would lose"
+                )
+            connection.close()
+            set_aside(database_of(self._directory), "rebuild")
+            self._connection = open_database(self._directory, journal)
+            return projection.position(self._connection)
+
+    # -- one use --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _used(self) -> Iterator[DuckDBPyConnection]:
+        with self._lock, clear_errors(self._directory):
+            if self._closed:
+                raise StoreError("the trace store is closed")
+            if self._behind and self._journal is not None:
+                projection.catch_up(self._connection, self._journal)
+                self._behind = False
+            yield self._connection
+
+    def _write(self, decide: Callable[[Group], T]) -> T:
+        with clear_errors(self._directory):
+            return self._writers.write(decide)
+
+    def _begin(self) -> Group:
+        with self._used() as connection:
+            return Group(connection)
+
+    def _commit(self, group: Group) -> None:
+        """Journal first: from then on the facts are kept, whatever happens to the tables."""
+        with self._used() as connection:
+            texts = [(fact.kind, text) for fact, text in group.facts]
+            stamps = self._journal.append(texts) if self._journal else self._stamps(len(texts))
+            noted = [Noted(*s, fact) for s, (fact, _) in zip(stamps, group.facts, strict=True)]
+            self._behind = True
+            projection.apply_or_skip(connection, noted)
+            self._behind = False
+
+    def _stamps(self, count: int) -> list[Stamp]:
+        first, at = projection.position(self._connection) + 1, datetime.now(UTC)
+        return [Stamp(first + i, at) for i in range(count)]
+
+    def _for_copy(self, copy: Callable[[DuckDBPyConnection, int], Path]) -> Path:
+        with self._used() as connection:
+            return copy(connection, projection.position(connection))
+
+    def _recorded(self, record: JobRecord, group: Group) -> Recorded | None:
+        query = "SELECT stored, stored_reason FROM jobs WHERE job_id = ? LIMIT 1"
+        found = self._connection.execute(query, [record.job.job_id]).fetchall()
+        if not found:
+            return None
+        return Recorded(
+            job_id=record.job.job_id,
+            stored=found[0][0],
+            reason=found[0][1],
+            curation_due=_curation_due(record, group.jobs_since_curation()),
+        )
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def _snapshot_folder(self) -> Path:
+        if self._directory:
+            return self._directory / "snapshots"
+        self._scratch = tempfile.TemporaryDirectory(prefix="crp-store-")
+        return Path(self._scratch.name)
+
+    def _let_go(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        if self._owner is not None:
+            self._owner.release()
+
+
+def _curation_due(record: JobRecord, jobs: int) -> bool:
+    return jobs >= record.job.config.curation_interval
+
+
+ACTIVE = "SELECT count(*) FROM traces WHERE status = 'active'"

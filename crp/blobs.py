@@ -1,0 +1,142 @@
+"""Bytes on disk, addressed by their own sha256: payloads too big for Temporal, prompts, answers.
+
+What is stored: one file a blob, `ab/abcdef...`, never changed once it is there. What identifies
+it: the sha256 of its bytes, so equal bytes lie there once and a damaged file is noticed. What must
+stay true: a blob that `put` has returned survives a crash of the machine, and a file under its
+final name is whole. Several threads and processes may use one directory. Touches nothing outside
+its directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from crp.errors import NotFound, StoreError, StoreUnavailable
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ABANDONED_AFTER = 3600.0
+"""Seconds after which an unfinished file can only be what a killed process left."""
+
+
+class BlobStore:
+    """Keep bytes under their sha256 in a directory, which is made when it does not exist."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory)
+        self._unfinished = self.directory / "unfinished"
+        with _unavailable(self.directory, "use"):
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+            _sweep(self._unfinished)
+
+    def put(self, data: bytes) -> str:
+        """Store bytes and return their sha256 in hex; they are on disk when it returns.
+
+        Raises StoreUnavailable when the disk is full or can not be written.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._path(sha256)
+        with _unavailable(self.directory, "write to"):
+            # A wrong size is a file that was damaged from outside: writing it again heals it.
+            if not _has_size(path, len(data)):
+                write_durably(path, data, self._unfinished)
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """Read the bytes behind a sha256.
+
+        Raises NotFound when they are not there, StoreError when the file is damaged.
+        """
+        # A reference comes from outside: only a hash may become part of a path.
+        if not _SHA256.fullmatch(sha256):
+            raise NotFound(f"{sha256[:80]!r} is not a sha256")
+        try:
+            with _unavailable(self.directory, "read from"):
+                data = self._path(sha256).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"no blob {sha256} in {self.directory}") from None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StoreError(f"the blob {sha256} in {self.directory} is damaged")
+        return data
+
+    def put_text(self, text: str) -> str:
+        """Store a text and return its sha256; half a surrogate pair is kept as it is."""
+        return self.put(text.encode("utf-8", "surrogatepass"))
+
+    def get_text(self, sha256: str) -> str:
+        """Read a text that `put_text` stored; raises what `get` raises."""
+        return self.get(sha256).decode("utf-8", "surrogatepass")
+
+    def __contains__(self, sha256: str) -> bool:
+        return bool(_SHA256.fullmatch(sha256)) and self._path(sha256).exists()
+
+    def _path(self, sha256: str) -> Path:
+        return self.directory / sha256[:2] / sha256
+
+
+def write_durably(path: Path, data: bytes, unfinished_in: Path | None = None) -> None:
+    """Write a file so that it is either whole under its name or not there, also after a crash.
+
+    Until it is whole it lies in `unfinished_in` (same file system; its own folder by default).
+    Raises OSError; nothing is left behind then.
+    """
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sync_directory(path.parent.parent)
+    descriptor, unfinished = tempfile.mkstemp(
+        prefix="unfinished-", dir=unfinished_in or path.parent
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+    _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def _unavailable(directory: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreUnavailable(f"can not {verb} {directory}: {error.strerror or error}") from None
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename survive a power cut; Windows has no such call and does not need it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what killed processes left half written."""
+    limit = time.time() - _ABANDONED_AFTER
+    for file in directory.iterdir():
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime < limit:
+                file.unlink()

@@ -1,0 +1,83 @@
+"""Where the words of a text stand: jinja's trees know lines but not columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jinja2 import Environment, TemplateSyntaxError
+
+
+def options() -> dict[str, bool]:
+    """How texts are read: a tag on a line of its own leaves no empty line."""
+    return {"trim_blocks": True, "lstrip_blocks": True, "autoescape": False}
+
+
+PARSER = Environment(**options())  # type: ignore[arg-type]  # parses only, never renders
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong in a text; line and column count from 1 in that text."""
+
+    line: int
+    column: int
+    message: str
+    code: str
+    help: str = ""
+    width: int = 1
+
+
+@dataclass(slots=True)
+class _Token:
+    line: int
+    column: int
+    kind: str
+    value: str
+    used: bool = False
+
+
+class Tokens:
+    """Where the words of a text stand: jinja's trees know lines but not columns."""
+
+    def __init__(self, source: str, shift: int) -> None:
+        self.shift = shift
+        self.tokens: list[_Token] = []
+        source = re.sub(r"\r\n?", "\n", source)
+        at = 0
+        try:
+            for _, kind, value in PARSER.lex(source):
+                # The lexer leaves out the white space that `-` strips.
+                at = max(source.find(value, at), at)
+                if kind not in ("data", "whitespace"):
+                    self.tokens.append(_Token(*self._place(source, at), kind, value))
+                at += len(value)
+        except TemplateSyntaxError:
+            pass  # the parser says it again, with its message
+
+    def find(self, line: int, value: str, kind: str = "") -> tuple[int, int]:
+        """Where the next token of this value stands, on this line or after it."""
+        for token in self.tokens:
+            if token.value == value and token.line >= line and not token.used:
+                if kind and token.kind != kind:
+                    continue
+                token.used = True
+                return token.line, token.column
+        return line, 1
+
+    def syntax_error(self, error: TemplateSyntaxError) -> Mistake:
+        message = (error.message or "it can not be read").rstrip(".")
+        if unclosed := re.search(r"block that needs to be closed is '(\w+)'", message):
+            message = f"this {unclosed.group(1)} is never closed with end{unclosed.group(1)}"
+        line = error.lineno
+        got = re.search(r"(?:got|unexpected|tag|with name) '([^']+)'", message)
+        on_line = [t for t in self.tokens if t.line == line]
+        hit = next((t for t in reversed(on_line) if got and t.value == got.group(1)), None)
+        hit = hit or next(iter(on_line), None)
+        column, width = (hit.column, len(hit.value.strip())) if hit else (1, 1)
+        return Mistake(line, column, f"{message[0].lower()}{message[1:]}", "T001", width=width)
+
+    def _place(self, source: str, at: int) -> tuple[int, int]:
+        start = source.rfind("\n", 0, at) + 1
+        line = source.count("\n", 0, at) + 1
+        return line, at - start + 1 - (self.shift if line == 1 else 0)

@@ -1,0 +1,146 @@
+"""Which workflows and activities a worker runs, on which queues, with which limits.
+
+role   queues                                what runs there
+work   crp, crp-model-ALIAS a model          workflows, the deciding stages; the model calls
+store  crp-store                             the store's owner: record, retrieve, curate, SQL
+all    all of them                           a small deployment in one process
+
+A model's queue has as many slots as the model takes calls at once: what waits, waits in Temporal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any, Literal
+
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
+
+from crp.blobs import BlobStore
+from crp.config import Settings
+from crp.models import ModelProfile
+from crp.stages import STORE_QUEUE, WORKFLOW_QUEUE, model_queue
+from crp_activities.answers import AnswerJournal
+from crp_activities.dispatch import Models
+from crp_activities.failures import FailureInterceptor
+from crp_activities.pressure import Pressures
+from crp_activities.registry import StoreActivities, WorkActivities
+from crp_activities.tools import Tools
+from crp_analytics.store import TraceStore
+
+logger = logging.getLogger(__name__)
+
+Role = Literal["work", "store", "all"]
+
+AD_HOC = "adhoc"
+"""The alias of models that a job names by address; any worker may call them."""
+AD_HOC_SLOTS = 4
+
+GRACE = timedelta(seconds=8)
+"""How long running activities may go on after SIGTERM."""
+THREADS = 8
+
+
+def blob_store(settings: Settings) -> BlobStore:
+    """Big texts, prompts and answers of this home."""
+    return BlobStore(settings.home / "blobs")
+
+
+def tools(settings: Settings) -> Tools:
+    """What the activities of this process work with."""
+    return Tools(
+        models=Models(settings, embedded=_embedded_model),
+        answers=AnswerJournal(settings.home / "answers"),
+        blobs=blob_store(settings),
+        pressures=Pressures(settings.pressure),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, client: Client, role: Role = "all") -> AsyncIterator[None]:
+    """Run the workers of a role until the block is left; what is under way is then drained."""
+    async with contextlib.AsyncExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(THREADS))
+        if role in ("store", "all"):
+            store = stack.enter_context(TraceStore.open(settings.home / "traces"))
+            for damage in store.damage:
+                logger.warning("the journal of the trace store is damaged: %s", damage)
+            activities = StoreActivities(store, blob_store(settings)).all
+            await stack.enter_async_context(_worker(client, STORE_QUEUE, threads, activities))
+        if role in ("work", "all"):
+            ours = tools(settings)
+            stack.push_async_callback(_close, ours)
+            for worker in work_workers(client, ours, settings.profiles(), threads):
+                await stack.enter_async_context(worker)
+        yield
+
+
+def work_workers(
+    client: Client,
+    ours: Tools,
+    profiles: Mapping[str, ModelProfile],
+    threads: ThreadPoolExecutor,
+) -> list[Worker]:
+    """Make the worker of the workflows and one for each model."""
+    bound = WorkActivities(ours)
+    slots = {alias: profile.concurrency for alias, profile in profiles.items()}
+    return [
+        _worker(client, WORKFLOW_QUEUE, threads, bound.deciding),
+        *(
+            _worker(client, model_queue(alias), threads, bound.asking, most)
+            for alias, most in {AD_HOC: AD_HOC_SLOTS, **slots}.items()
+        ),
+    ]
+
+
+def _worker(
+    client: Client,
+    queue: str,
+    threads: ThreadPoolExecutor,
+    activities: Sequence[Callable[..., Any]],
+    slots: int = THREADS,
+) -> Worker:
+    pollers = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
+    return Worker(
+        client,
+        task_queue=queue,
+        activities=activities,
+        activity_executor=threads,
+        max_concurrent_activities=slots,
+        interceptors=[FailureInterceptor()],
+        graceful_shutdown_timeout=GRACE,
+        # Heartbeats are free here; what they carry must be fresh after an outage.
+        max_heartbeat_throttle_interval=timedelta(seconds=4),
+        default_heartbeat_throttle_interval=timedelta(seconds=4),
+        workflow_task_poller_behavior=pollers,
+        activity_task_poller_behavior=pollers,
+        # Given, so that the SDK does not hash all loaded code for 0.9 s.
+        deployment_config=WorkerDeploymentConfig(
+            version=WorkerDeploymentVersion("crp", build_id()),
+            use_worker_versioning=False,
+            default_versioning_behavior=VersioningBehavior.UNSPECIFIED,
+        ),
+    )
+
+
+def build_id() -> str:
+    """Name the code that runs: the version of the installed distribution."""
+    return version("durable-crp")
+
+
+async def _close(ours: Tools) -> None:
+    """Bring home the answers that are under way: they are paid for."""
+    await ours.answers.drain(GRACE.total_seconds())
+    await ours.models.aclose()
+
+
+def _embedded_model() -> tuple[str, str]:
+    """Where the embedded engine serves its model; the engine tells its workers so."""
+    return os.environ.get("CRP_MODEL_URL", ""), os.environ.get("CRP_MODEL_KEY", "")

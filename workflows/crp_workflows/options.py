@@ -1,0 +1,100 @@
+"""Time-outs and retry policies of every stage, a reason each. Temporal owns all retries.
+
+place    start_to_close     heartbeat   retries
+code     60 s               none        5: CPU only; what fails five times is a bug
+model    profile + 60 s     10 s        every 1 s .. 60 s, about an hour: a model server restarts
+store    120 s              none        for ever when recording: an answer must leave a trace;
+                                        one minute when reading: examples are worth no waiting
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+from crp.errors import NON_RETRYABLE
+from crp.models import ModelProfile
+from crp.stages import model_queue
+
+
+class Options(TypedDict, total=False):
+    task_queue: str
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+HEARTBEAT = timedelta(seconds=10)
+"""How soon a killed worker is noticed. Shorter than some server outages on purpose: the answer
+journal makes a second run of an answered call free."""
+
+MODEL_ATTEMPTS = 66
+"""1 + 2 + 4 + ... + 32 s, then every 60 s: about an hour before a dead model server fails a job."""
+
+
+def code() -> Options:
+    # No queue: the workflow's own.
+    return Options(
+        start_to_close_timeout=timedelta(seconds=60),
+        retry_policy=_policy(5),
+    )
+
+
+def model(profile: ModelProfile) -> Options:
+    return Options(
+        task_queue=model_queue(profile.alias),
+        # The provider ends a call after profile.timeout; the rest is for rendering and checks.
+        start_to_close_timeout=timedelta(seconds=profile.timeout + 60),
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=_policy(MODEL_ATTEMPTS),
+    )
+
+
+def pressure(profile: ModelProfile) -> Options:
+    return Options(
+        # Sampled where the model's calls run; a queue that is full must not hold the job up.
+        task_queue=model_queue(profile.alias),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        start_to_close_timeout=timedelta(seconds=10),
+        retry_policy=_policy(2),
+    )
+
+
+def reading(queue: str) -> Options:
+    return Options(
+        task_queue=queue,
+        schedule_to_close_timeout=timedelta(seconds=60),
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_policy(0),
+    )
+
+
+def recording(queue: str) -> Options:
+    return Options(
+        task_queue=queue,
+        start_to_close_timeout=timedelta(seconds=120),
+        retry_policy=_policy(0),
+    )
+
+
+def curating(queue: str) -> Options:
+    return Options(
+        task_queue=queue,
+        schedule_to_close_timeout=timedelta(minutes=5),
+        start_to_close_timeout=timedelta(seconds=120),
+        retry_policy=_policy(3),
+    )
+
+
+def _policy(attempts: int) -> RetryPolicy:
+    """`attempts` = 0 means without end."""
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2.0,
+        maximum_interval=timedelta(seconds=60),
+        maximum_attempts=attempts,
+        non_retryable_error_types=list(NON_RETRYABLE),
+    )

@@ -1,0 +1,615 @@
+"""The path of one job, top to bottom, over the stages protocol. Written once.
+
+The Temporal workflow and the in-process engine both run `Reasoning`; they differ only in how a
+stage is carried out. Everything here is a decision: no I/O, no clock, no Temporal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from pydantic import JsonValue
+
+from crp.errors import CRPError, JobFailed, ModelError, StoreError
+from crp.language.plan import OUTLINE, ladder_of, outline_template, start_level
+from crp.language.schema import DEFAULT_LADDER, Extract, Template
+from crp.models import (
+    Attempt,
+    Call,
+    Candidate,
+    Example,
+    GateDecision,
+    Job,
+    JobRecord,
+    JobResult,
+    JobStatus,
+    Library,
+    Plan,
+    PlannedStep,
+    Pressure,
+    Reading,
+    ReasoningStep,
+    ReasoningTrace,
+    Recorded,
+    Retrieved,
+    Rung,
+    Score,
+)
+from crp.stages import Brief, PlanRequest, Route, Stages
+from crp_workflows import activation, ladder
+from crp_workflows.ledger import Ledger
+
+FALLBACK = "generic-analysis"
+"""The template of the box for what no other template fits."""
+
+EXTRACT_LADDER = (Rung(action="retry"),)
+FEWEST_OUTLINE = 3
+"""A model's own list of fewer steps is not a plan (spec, section 4)."""
+
+Ask = Callable[[Brief, Call], Awaitable[Attempt]]
+
+
+class Climbed(NamedTuple):
+    """How a ladder ended."""
+
+    how: Literal["ok", "accepted", "skip", "fail"]
+    taken: Attempt | None
+    reason: str = ""
+
+
+class Reasoning:
+    """One job under way. `run` gives its result; the attributes can be read meanwhile."""
+
+    def __init__(self, job: Job, library: Library, stages: Stages) -> None:
+        self.job = job
+        self.library = library
+        self.stages = stages
+        self.ledger = Ledger(stages.now)
+        self.started_at = stages.now()
+        self.route: Route | None = None
+        self.brief: Brief | None = None
+        self.reading: Reading | None = None
+        self.retrieved = Retrieved()
+        self.gate: GateDecision | None = None
+        self.plan: Plan | None = None
+        self.probe_attempt: Attempt | None = None
+        self.candidates: dict[str, Candidate] = {}
+        self.scores: dict[str, Score] = {}
+        self.result: JobResult | None = None
+        """The answer, as soon as it is known; what became of its trace follows."""
+
+    async def run(self) -> JobResult:
+        """Solve the task and record what happened, also when it failed or was cancelled."""
+        self.ledger.say("job.started", task=self.job.task.text[:200], model=self._profile.name)
+        try:
+            await self._solve()
+            self.result = self._result(self._status())
+        except asyncio.CancelledError:
+            self.result = self._result("cancelled", error="the job was cancelled")
+        except CRPError as error:
+            self.result = self._result("failed", error=str(error))
+        self.ledger.say(f"job.{self.result.status}", error=self.result.error or None)
+        await self._record_and_curate()
+        return self.result
+
+    async def _solve(self) -> None:
+        if not self.job.config.enabled:
+            await self._dispatch_plainly()
+            return
+        await self._route()
+        await self._sample_pressure()
+        await self._retrieve()
+        await self._pass_the_gate()
+        assert self.gate is not None
+        if self.gate.orc:
+            await self._decompose()
+            await self._execute()
+            await self._synthesize()
+        if not self.candidates:
+            await self._answer_directly()
+        await self._choose()
+
+    # -- before the gate -----------------------------------------------------------------------
+
+    async def _dispatch_plainly(self) -> None:
+        """`enabled=False`: the task as it is, nothing else."""
+        self.route = await self.stages.route(self.job, self.library, None)
+        self.brief = self._briefed(self.route)
+        await self._answer_directly(laddered=False)
+
+    async def _route(self, forced: str | None = None) -> None:
+        self.route = await self.stages.route(self.job, self.library, forced)
+        self.brief = self._briefed(self.route)
+        match = self.route.matches[0] if self.route.matches and self.route.matched else None
+        self.ledger.say(
+            "routed",
+            stage="route",
+            template=self.route.source.name,
+            sha256=self.route.source.sha256,
+            complexity=self.route.complexity,
+            matched=self.route.matched,
+            reasons=list(match.reasons) if match else [],
+        )
+
+    def _briefed(self, route: Route) -> Brief:
+        return Brief(
+            job=self.job,
+            template=route.template,
+            scaffolds=self.library.scaffolds,
+            complexity=route.complexity,
+            names=route.names,
+            examples=self.brief.examples if self.brief else (),
+        )
+
+    async def _sample_pressure(self) -> None:
+        given = self.job.task.pressure
+        if given is not None:
+            self.reading = Reading(pressure=given, reason="given with the task")
+        else:
+            try:
+                self.reading = await self.stages.sample_pressure(self._profile.alias)
+            except CRPError as error:
+                # A queue that is full answers late; the rules must not wait for it.
+                reason = f"not sampled: {error}"
+                self.reading = Reading(pressure=Pressure.NONE, reason=reason)
+        self.ledger.say(
+            "pressure.sampled",
+            stage="sample_pressure",
+            pressure=self.reading.pressure.name,
+            reason=self.reading.reason,
+        )
+
+    async def _retrieve(self) -> None:
+        """Find worked examples, and what the store knows about this template and model."""
+        config, task = self.job.config, self.job.task
+        assert self.brief is not None
+        assert self.route is not None
+        if task.examples is not None:
+            self.retrieved = Retrieved(examples=_given(task.examples), note="given with the task")
+        elif config.rtl_enabled:
+            few_shot = self.brief.template.few_shot
+            limit = min(config.icml_max_examples, few_shot.traces) if config.icml_enabled else 0
+            floor = max(config.rtl_min_quality_for_storage, few_shot.min_quality or 0.0)
+            try:
+                self.retrieved = await self.stages.retrieve(
+                    self.job, self.route.source, limit, floor
+                )
+            except CRPError as error:
+                # Examples help; a job does not wait for hours to get them.
+                self.ledger.note(f"no examples: the trace store did not answer ({error})")
+        examples = self.retrieved.examples if config.icml_enabled else ()
+        self.brief = self.brief.model_copy(update={"examples": examples})
+        self.ledger.say(
+            "retrieved",
+            stage="retrieve",
+            traces=[e.trace.trace_id for e in examples],
+            candidates=self.retrieved.candidates,
+            held_out=self.retrieved.held_out or None,
+            note=self.retrieved.note or None,
+        )
+
+    # -- the gate ------------------------------------------------------------------------------
+
+    async def _pass_the_gate(self) -> None:
+        assert self.brief is not None
+        assert self.reading is not None
+        config = self.job.config
+        gate = activation.cheap_gates(
+            self.job,
+            complexity=self.brief.complexity,
+            pressure=self.reading.pressure,
+            evidence=self.retrieved.evidence,
+            template_probes=self.brief.template.probe,
+        )
+        if gate.needs_probe or (gate.orc and self.job.task.probe == "always"):
+            quality = await self._probe()
+            gate = activation.after_probe(gate, quality, config.orc_probe_threshold)
+        self.gate = gate
+        self.ledger.say("gated", stage="gate", orc=gate.orc, rule=gate.rule, reason=gate.reason)
+
+    async def _probe(self) -> float:
+        """Try the whole task once; its text stays a candidate. An empty answer scores 0."""
+        assert self.brief is not None
+        attempt = await self.stages.probe(self.brief, self._whole_task())
+        self.ledger.tried(attempt)
+        self.probe_attempt = attempt
+        if not attempt.usable:
+            return 0.0
+        candidate = Candidate(kind="probe", text=attempt.output, value=attempt.value)
+        (score,) = await self.stages.score(self.brief, (candidate,), {})
+        self.candidates["probe"] = candidate
+        self.scores["probe"] = score
+        self.ledger.say("scored", stage="score", candidate="probe", quality=round(score.value, 3))
+        return score.value
+
+    def _whole_task(self) -> Call:
+        word = self.job.config.scaffold_level
+        plain = not self.job.config.enabled or not self.job.config.icml_enabled
+        level = start_level("none" if plain else "auto", word, self._profile.capability)
+        return Call(stage="probe", level=level)
+
+    async def _answer_directly(self, *, laddered: bool = True) -> None:
+        """One ICML dispatch of the whole task, again only when nothing usable comes back."""
+        assert self.brief is not None
+        rungs = DEFAULT_LADDER if laddered else ()
+        climbed = await self._climb(self.stages.probe, self._whole_task(), rungs)
+        if climbed.taken is None:
+            raise JobFailed(f"the model gave no usable answer: {climbed.reason or 'it was empty'}")
+        self.candidates["direct"] = Candidate(
+            kind="direct", text=climbed.taken.output, value=climbed.taken.value
+        )
+
+    # -- ORC -----------------------------------------------------------------------------------
+
+    async def _decompose(self) -> None:
+        """Find the lists, then fix the plan."""
+        assert self.route is not None
+        assert self.brief is not None
+        made_by: Literal["template", "model", "fallback"] = "template"
+        if not self.route.matched and self.job.task.template is None:
+            made_by = "model" if await self._outline() else "fallback"
+        other = await self._extract()
+        if other:
+            self.ledger.note(
+                f"too few {other.name} found: the template {other.otherwise_use} is used"
+            )
+            await self._route(forced=other.otherwise_use)
+            if await self._extract():
+                raise JobFailed(
+                    f"the template {other.otherwise_use} does not find its lists either"
+                )
+        assert self.reading is not None
+        cap = activation.step_cap(self.job.config, self.reading.pressure)
+        self.plan = await self.stages.decompose(
+            self.brief, PlanRequest(max_steps=cap, made_by=made_by)
+        )
+        self.ledger.planned(self.plan)
+        if self.plan.cut:
+            self.ledger.note(f"cut to {cap} steps: {'; '.join(self.plan.cut)}")
+
+    async def _outline(self) -> bool:
+        """Ask the model for a plan, when no template fits; False when it has none."""
+        assert self.brief is not None
+        call = Call(stage="decompose", step=OUTLINE)
+        climbed = await self._climb(self.stages.outline, call, ())
+        steps = _texts(climbed.taken.value) if climbed.taken else ()
+        if len(steps) < FEWEST_OUTLINE:
+            return False
+        names = {**self.brief.names, OUTLINE: list(steps)}
+        self.brief = self.brief.model_copy(
+            update={"template": outline_template(steps), "names": names}
+        )
+        return True
+
+    async def _extract(self) -> Extract | None:
+        """Fill in the lists that did not stand in the request; give the one that sends the job to
+        another template, if there is one."""
+        assert self.brief is not None
+        for wanted in self.brief.template.extract:
+            if wanted.name in self.brief.names:
+                continue
+            found: Sequence[str] = ()
+            if wanted.ask:
+                call = Call(stage="extract", step=wanted.name, model=wanted.model)
+                climbed = await self._climb(self.stages.extract, call, EXTRACT_LADDER)
+                found = _texts(climbed.taken.value) if climbed.how == "ok" and climbed.taken else ()
+            by = "model"
+            if len(found) < max(1, wanted.min):
+                if wanted.otherwise_use:
+                    return wanted
+                if wanted.otherwise is None:
+                    raise JobFailed(f"the task names no {wanted.name}, and the model found none")
+                found, by = wanted.otherwise, "otherwise"
+            names = {**self.brief.names, wanted.name: list(found)}
+            self.brief = self.brief.model_copy(update={"names": names})
+            self.ledger.say(
+                "extracted", stage="extract", step=wanted.name, values=list(found), by=by
+            )
+        return None
+
+    async def _execute(self) -> None:
+        """Run every step as soon as what it needs is there."""
+        assert self.plan is not None
+        tasks: dict[str, asyncio.Task[None]] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in self.plan.steps:  # each stands after what it needs
+                    needs = [tasks[n] for n in (*step.needs, *step.optional_needs) if n in tasks]
+                    tasks[step.id] = group.create_task(self._run_step(step, needs))
+        except BaseExceptionGroup as several:
+            # The first failure stopped the others; it is the one to tell.
+            raise several.exceptions[0] from None
+
+    async def _run_step(self, step: PlannedStep, needs: Sequence[asyncio.Task[None]]) -> None:
+        for need in needs:
+            await need
+        ledger = self.ledger
+        missing = self._missing(step)
+        if missing:
+            ledger.finish(step, "skipped", reason=f"it needs {', '.join(missing)}")
+            return
+        ledger.begin(step)
+        if step.kind == "render":
+            assert self.brief is not None
+            attempt = await self.stages.render(self.brief, self._step_call(step))
+            ok = attempt.usable
+            ledger.finish(step, "done" if ok else "failed", attempt if ok else None, attempt.error)
+            return
+        climbed = await self._climb(self.stages.execute, self._step_call(step), step.ladder)
+        match climbed.how:
+            case "ok":
+                ledger.finish(step, "done", climbed.taken)
+            case "accepted":
+                ledger.finish(step, "accepted", climbed.taken, climbed.reason)
+                ledger.note(f"{step.title}: the best of the attempts was taken ({climbed.reason})")
+            case "skip":
+                ledger.finish(step, "skipped", reason=climbed.reason)
+            case "fail":
+                ledger.finish(step, "failed", reason=climbed.reason)
+
+    def _missing(self, step: PlannedStep) -> list[str]:
+        must = [n for n in step.needs if n not in step.optional_needs]
+        return [n for n in must if self.ledger.steps[n].status not in ("done", "accepted")]
+
+    def _step_call(self, planned: PlannedStep) -> Call:
+        """A step sees the outputs that it reads, not those of all steps."""
+        assert self.brief is not None
+        step = self.brief.template.step(planned.step)
+        outputs = {n: self.ledger.outputs[n] for n in step.reads if n in self.ledger.outputs}
+        for name in step.reads_item:
+            items = self.ledger.outputs.get(name)
+            if isinstance(items, dict) and planned.item in items:
+                outputs.setdefault(name, {planned.item: items[planned.item]})
+        return Call(
+            stage="execute",
+            step=planned.step,
+            item=planned.item,
+            index=planned.index,
+            level=planned.level,
+            model=planned.model,
+            temperature=step.temperature,
+            outputs=outputs,
+        )
+
+    async def _climb(self, ask: Ask, call: Call, rungs: Sequence[Rung]) -> Climbed:
+        """Ask until the answer is good enough or the ladder ends."""
+        assert self.brief is not None
+        tried: list[Attempt] = []
+        while True:
+            if limit := self._limit_reached():
+                taken = ladder.best(tried)
+                return Climbed("accepted" if taken else "skip", taken, limit)
+            try:
+                attempt = await ask(self.brief, call)
+            except ModelError as error:
+                self._tell_unanswered(call, error)
+                raise
+            self.ledger.tried(attempt)
+            tried.append(attempt)
+            if attempt.status == "ok":
+                return Climbed("ok", attempt)
+            why = attempt.error or "; ".join(v.check for v in attempt.verdicts if not v.passed)
+            if attempt.stop:
+                raise JobFailed(f"{attempt.step or 'the answer'}: a check says stop ({why})")
+            move = ladder.next_move(rungs, call, attempt, tried)
+            match move.move:
+                case "again":
+                    assert move.call is not None
+                    call = move.call
+                case "accept":
+                    return Climbed("accepted", ladder.best(tried), why)
+                case "skip":
+                    return Climbed("skip", None, why)
+                case "stop":
+                    raise JobFailed(f"{attempt.step}: the ladder says stop ({why})")
+                case "fail":
+                    return Climbed("fail", None, why)
+
+    def _tell_unanswered(self, call: Call, error: ModelError) -> None:
+        """Keep an attempt that never got an answer: it explains why the job failed."""
+        step = call.step if call.item is None else f"{call.step}/{call.item}"
+        self.ledger.tried(
+            Attempt(
+                stage=call.stage,
+                step=step,
+                number=call.number,
+                level=call.level,
+                model=call.model,
+                status="transport",
+                transport=error.transport,
+                error=str(error),
+                finished_at=self.stages.now(),
+            )
+        )
+
+    def _limit_reached(self) -> str:
+        assert self.brief is not None
+        limits, usage = self.brief.template.limits, self.ledger.usage
+        if usage.calls >= limits.calls:
+            return f"the limit of {limits.calls} calls is reached"
+        if usage.tokens >= limits.tokens:
+            return f"the limit of {limits.tokens} tokens is reached"
+        return ""
+
+    # -- the answer ----------------------------------------------------------------------------
+
+    async def _synthesize(self) -> None:
+        """Join the outputs; let the model write them up where the template asks for it."""
+        assert self.brief is not None
+        if not self.ledger.outputs:
+            self.ledger.note("no step gave a usable answer")
+            return
+        template = self.brief.template
+        call = Call(stage="synthesize", outputs=self.ledger.outputs)
+        joined = await self.stages.render(self.brief, call)
+        if joined.usable:
+            self.candidates["joined"] = Candidate(
+                kind="joined", text=joined.output, value=joined.value
+            )
+        step = template.synthesize
+        if step is None or step.kind == "render" or len(self.ledger.outputs) < 1:
+            return
+        profile = self.job.model(step.model)
+        level = start_level(step.scaffold, self.job.config.scaffold_level, profile.capability)
+        call = call.model_copy(update={"level": level, "model": step.model})
+        climbed = await self._climb(self.stages.synthesize, call, ladder_of(step, template))
+        if climbed.taken is None:
+            self.ledger.note(f"synthesis failed, the joined version is used ({climbed.reason})")
+            return
+        self.candidates["synthesized"] = Candidate(
+            kind="synthesized", text=climbed.taken.output, value=climbed.taken.value
+        )
+
+    async def _choose(self) -> None:
+        """Score every candidate alike and take the best; see `_best` for ties."""
+        assert self.brief is not None
+        if self.gate is not None and not self.gate.orc and "probe" in self.candidates:
+            return  # the probe closed the gate: it is the answer, scored already
+        scores = await self.stages.score(
+            self.brief, tuple(self.candidates.values()), self.ledger.outputs
+        )
+        self.scores = {score.candidate: score for score in scores}
+        for score in scores:
+            self.ledger.say(
+                "scored", stage="score", candidate=score.candidate, quality=round(score.value, 3)
+            )
+
+    def _best(self) -> str:
+        """The chain's best against the probe; a tie goes to the cheaper.
+
+        The model's synthesis counts when it scores at least as well as the joined version.
+        """
+        value = {kind: score.value for kind, score in self.scores.items()}
+        chain = [kind for kind in ("synthesized", "joined", "direct") if kind in value]
+        order = ["probe", *chain] if "probe" in value else chain
+        return max(order, key=lambda kind: value[kind], default="")
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _status(self) -> JobStatus:
+        failed = [s for s in self.ledger.steps.values() if s.status in ("failed", "skipped")]
+        if failed:
+            names = ", ".join(s.id for s in failed)
+            self.ledger.note(
+                f"incomplete: {len(failed)} of {len(self.ledger.steps)} steps ({names})"
+            )
+        return "incomplete" if failed and self._best() != "probe" else "completed"
+
+    def _result(self, status: JobStatus, error: str = "") -> JobResult:
+        chosen = self._best() if self.scores else next(iter(self.candidates), "")
+        score = self.scores.get(chosen)
+        answer = self.candidates[chosen].text if chosen else ""
+        fields: dict[str, Any] = {
+            "job_id": self.job.job_id,
+            "status": status,
+            "answer": answer,
+            "chosen": chosen,
+            "quality": score.value if score else None,
+            "scores": tuple(self.scores.values()),
+            "probe_text": self.probe_attempt.output if self.probe_attempt else None,
+            "template": self.brief.template.template if self.brief else "",
+            "template_sha256": self.route.source.sha256 if self.route else "",
+            "complexity": self.brief.complexity if self.brief else 0,
+            "gate": self.gate,
+            "plan": self.plan,
+            "steps": tuple(self.ledger.steps.values()),
+            "usage": self.ledger.usage,
+            "seconds": (self.stages.now() - self.started_at).total_seconds(),
+            "notes": tuple(self.ledger.notes),
+            "error": error,
+        }
+        return JobResult(**fields)
+
+    async def _record_and_curate(self) -> None:
+        """Leave a trace; an answer that is there is never lost for want of one."""
+        assert self.result is not None
+        if not self.job.config.enabled:
+            return
+        try:
+            recorded = await self.stages.record(self.record())
+        except StoreError as error:
+            self.ledger.note(f"the job is not recorded: {error}")
+            self.result = self.result.model_copy(update={"notes": tuple(self.ledger.notes)})
+            return
+        self.result = self.result.model_copy(
+            update={
+                "trace_id": self.job.job_id,
+                "stored": recorded.stored,
+                "stored_reason": recorded.reason,
+            }
+        )
+        self.ledger.say("recorded", stage="record", stored=recorded.stored, reason=recorded.reason)
+        await self._curate(recorded)
+
+    async def _curate(self, recorded: Recorded) -> None:
+        if not (recorded.curation_due and self.job.config.rtl_enabled):
+            return
+        try:
+            report = await self.stages.curate(self.job.config)
+        except CRPError as error:
+            self.ledger.note(f"the library was not curated: {error}")
+            return
+        self.ledger.say("curated", stage="curate", retired=report.retired)
+
+    def record(self) -> JobRecord:
+        """Everything that the store keeps about this job."""
+        assert self.result is not None
+        template = self.brief.template if self.brief else None
+        config = self.job.config
+        above = template.quality.store_above if template else None
+        return JobRecord(
+            job=self.job,
+            result=self.result,
+            started_at=self.started_at,
+            finished_at=self.stages.now(),
+            template_source=self.route.source if self.route else None,
+            template_version=template.version if template else "",
+            matches=self.route.matches if self.route else (),
+            reading=self.reading,
+            retrieved=self.retrieved,
+            attempts=tuple(self.ledger.attempts),
+            events=tuple(self.ledger.events),
+            trace=self._trace(template) if template and config.rtl_enabled else None,
+            store_above=config.rtl_min_quality_for_storage if above is None else above,
+        )
+
+    def _trace(self, template: Template) -> ReasoningTrace | None:
+        """The library entry: how the task was split, and how well that went."""
+        assert self.result is not None
+        if self.plan is None or self.result.quality is None:
+            return None
+        return ReasoningTrace(
+            trace_id=self.job.job_id,
+            task_type=template.template,
+            task_summary=self.job.task.text[:500],
+            steps=[_reasoning_step(s, template) for s in self.plan.steps],
+            model_class=self._profile.model_class,
+            quality_score=self.result.quality,
+            created_at=self.stages.now().timestamp(),
+        )
+
+    @property
+    def _profile(self) -> Any:
+        return self.job.model("default")
+
+
+def _reasoning_step(planned: PlannedStep, template: Template) -> ReasoningStep:
+    step = template.step(planned.step)
+    return ReasoningStep(
+        step_description=planned.description or planned.title,
+        system_prompt_template=step.text,
+        expected_output_format=step.output.label,
+        scaffold_level=int(planned.level),
+    )
+
+
+def _given(traces: Sequence[ReasoningTrace]) -> tuple[Example, ...]:
+    return tuple(
+        Example(trace=trace, overlap=0, similarity=0.0, rank=i) for i, trace in enumerate(traces, 1)
+    )
+
+
+def _texts(value: JsonValue) -> tuple[str, ...]:
+    return tuple(str(entry) for entry in value) if isinstance(value, list) else ()
