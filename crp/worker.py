@@ -73,10 +73,10 @@ async def running(settings: Settings, client: Client, role: Role = "all") -> Asy
             for damage in store.damage:
                 logger.warning("the journal of the trace store is damaged: %s", damage)
             activities = StoreActivities(store, blob_store(settings)).all
-            await stack.enter_async_context(_worker(client, STORE_QUEUE, threads, activities))
+            await stack.enter_async_context(make_worker(client, STORE_QUEUE, threads, activities))
         if role in ("work", "all"):
             ours = tools(settings)
-            stack.push_async_callback(_close, ours)
+            stack.push_async_callback(close, ours)
             for worker in work_workers(client, ours, settings.profiles(), threads):
                 await stack.enter_async_context(worker)
         yield
@@ -92,21 +92,22 @@ def work_workers(
     bound = WorkActivities(ours)
     slots = {alias: profile.concurrency for alias, profile in profiles.items()}
     return [
-        _worker(client, WORKFLOW_QUEUE, threads, bound.deciding),
+        make_worker(client, WORKFLOW_QUEUE, threads, bound.deciding),
         *(
-            _worker(client, model_queue(alias), threads, bound.asking, most)
+            make_worker(client, model_queue(alias), threads, bound.asking, most)
             for alias, most in {AD_HOC: AD_HOC_SLOTS, **slots}.items()
         ),
     ]
 
 
-def _worker(
+def make_worker(
     client: Client,
     queue: str,
     threads: ThreadPoolExecutor,
     activities: Sequence[Callable[..., Any]],
     slots: int = THREADS,
 ) -> Worker:
+    """Make the worker of one queue; `slots` activities run there at once."""
     pollers = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
     return Worker(
         client,
@@ -135,7 +136,7 @@ def build_id() -> str:
     return version("durable-crp")
 
 
-async def _close(ours: Tools) -> None:
+async def close(ours: Tools) -> None:
     """Bring home the answers that are under way: they are paid for."""
     await ours.answers.drain(GRACE.total_seconds())
     await ours.models.aclose()

@@ -19,6 +19,12 @@ from crp.language.syntax import Reference, check, references
 from crp.language.tokens import Mistake
 from crp.language.words import word_set
 
+MAX_ENTRIES = 10
+"""Most steps of a template, and most lists and inputs."""
+
+MAX_PROBLEMS = 200
+"""Nobody reads more at once; what is left is said when these are mended."""
+
 ANSWER = "answer"
 """The id of `synthesize`, and the owner of its texts."""
 QUALITY = "quality"
@@ -48,6 +54,8 @@ class Draft:
     unread: set[str] = field(default_factory=set)
     """Names whose own definition has a mistake: using them is not another one."""
     claimed: dict[str, Node] = field(default_factory=dict)
+    overflown: bool = False
+    """There are too many steps or lists: nothing more is said of them."""
 
     def claim(self, reader: Reader, name: str, key: Node) -> bool:
         """Take a name for an input, a list or a step; one name means one thing."""
@@ -66,6 +74,11 @@ class Draft:
         if node.kind != "map":
             reader.error(node, f"{what} must be fields: `name: value`", "F002")
             return []
+        if len(node.entries) > MAX_ENTRIES:
+            found = len(node.entries)
+            reader.error(node, f"at most {MAX_ENTRIES} {what}, not {found}", "F004")
+            self.overflown = True
+            return []
         pairs = ((reader.name(e.key), e) for e in node.entries.values())
         return [(n, e.value) for n, e in pairs if n is not None and self.claim(reader, n, e.key)]
 
@@ -77,10 +90,13 @@ class Draft:
 
 def resolved(reader: Reader, draft: Draft) -> dict[str, Any] | None:
     """Check every name and text; give lists and steps in order, or None when that fails."""
+    if draft.overflown:
+        return None
     for use in reader.names:
         _check_name(reader, draft, use)
     for text in reader.texts:
-        _check_text(reader, draft, text)
+        if len(reader.problems) < MAX_PROBLEMS:
+            _check_text(reader, draft, text)
     if any(p.severity == "error" for p in reader.problems):
         # An order of what is half understood would only repeat what was said.
         return None

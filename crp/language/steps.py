@@ -10,7 +10,6 @@ from crp.language.resolve import Draft
 from crp.language.schema import Step
 from crp.language.source import Node
 
-MAX_STEPS = 10
 LATER = ("calculate", "pick", "use", "when", "samples", "vote", "fresh", "repeat")
 """Fields of format 1 that this version does not run."""
 
@@ -19,8 +18,6 @@ def steps(reader: Reader, draft: Draft, node: Node) -> None:
     entries = draft.entries(reader, node, "steps")
     if node.kind == "map" and not node.entries:
         reader.error(node, "a template needs at least one step", "F003")
-    if len(entries) > MAX_STEPS:
-        reader.error(node, f"at most {MAX_STEPS} steps, not {len(entries)}", "F004")
     for name, value in entries:
         draft.step_nodes[name] = node.entries[name].key
         reader.owner = name

@@ -19,6 +19,8 @@ from crp.language.tokens import PARSER, Mistake, Tokens
 
 MAX_TEXT = 20_000
 """Characters of one text in a template."""
+MAX_MISTAKES = 20
+"""Of one text; the others wait until these are mended."""
 MAX_DEPTH = 40
 """Levels of the tree of one text."""
 
@@ -109,7 +111,9 @@ def _walked(text: str, names: Mapping[str, Shape] | None, condition: bool) -> Pa
         return _broken(Mistake(1, 1, "this text is nested too deeply", "T007"))
     if condition and not _is_one_expression(tree) and not walk.mistakes:
         walk.mistakes.append(Mistake(1, 1, "a condition is one expression, without braces", "T001"))
-    return Parsed(tree, tuple(walk.mistakes), tuple(walk.references), tuple(walk.weights))
+    return Parsed(
+        tree, tuple(walk.mistakes[:MAX_MISTAKES]), tuple(walk.references), tuple(walk.weights)
+    )
 
 
 def _broken(mistake: Mistake) -> Parsed:
@@ -276,6 +280,8 @@ class _Walk:
             return ANY
         if node.name in self.names:
             return self.names[node.name]
+        if len(self.mistakes) >= MAX_MISTAKES:
+            return ANY
         help = suggest(node.name, [*self.names, *self.local])
         message = f'there is no "{node.name}" here'
         self.mistakes.append(Mistake(line, column, message, "T003", help, len(node.name)))

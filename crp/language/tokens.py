@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 from jinja2 import Environment, TemplateSyntaxError
@@ -54,14 +55,17 @@ class Tokens:
                 at += len(value)
         except TemplateSyntaxError:
             pass  # the parser says it again, with its message
+        self.waiting: dict[str, deque[_Token]] = {}
+        for token in self.tokens:
+            self.waiting.setdefault(token.value, deque()).append(token)
 
     def find(self, line: int, value: str, kind: str = "") -> tuple[int, int]:
         """Where the next token of this value stands, on this line or after it."""
-        for token in self.tokens:
-            if token.value == value and token.line >= line and not token.used:
-                if kind and token.kind != kind:
-                    continue
+        waiting = self.waiting.get(value, deque())
+        for position, token in enumerate(waiting):
+            if token.line >= line and (not kind or token.kind == kind):
                 token.used = True
+                del waiting[position]
                 return token.line, token.column
         return line, 1
 

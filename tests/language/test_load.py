@@ -230,11 +230,39 @@ def test_several_mistakes_come_in_the_order_of_the_file() -> None:
     assert [(p.line, p.code) for p in lint(text, "t")] == [(2, "F001"), (4, "T003"), (5, "T003")]
 
 
-def test_a_large_template_is_read_quickly() -> None:
-    steps = "".join(f"  s{i}: |\n" + "    about {{ task }}\n" * 200 for i in range(10))
+def blocks(line: str, style: str = "|") -> str:
+    """Ten steps of a text that fills them."""
+    step = f"{style}\n" + f"    {line}\n" * (19_000 // (len(line) + 1))
+    return "steps:\n" + "".join(f"  s{i}: {step}" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        blocks("about {{ task }} and {{ context }}"),
+        blocks("{{x}}"),
+        blocks("{{x}}", ">"),
+        blocks("{{ f() }}" * 100),
+        blocks("{{ task.x }}" * 100),
+        "steps:\n" + "".join(f"  s{i}: x\n" for i in range(9_000)),
+        "steps:\n  s0: x\n" + "".join(f"  s{i}: '{{{{ s{i - 1} }}}}'\n" for i in range(1, 4_000)),
+        "steps: {a: x}\nextract:\n"
+        + "".join(f"  l{i}: '{{{{ l{i + 1} }}}}'\n" for i in range(4_000)),
+        "steps: {a: x}\n" + "".join(f"k{i}: 1\n" for i in range(9_000)),
+        "steps: {a: x}\nmatch: {patterns: ['" + "(" * 5_000 + "a" + ")" * 5_000 + "']}\n",
+    ],
+)
+def test_no_template_can_hang_the_loader(fields: str) -> None:
     started = time.process_time()
-    lint("template: t\nsteps:\n" + steps, "t")
-    assert time.process_time() - started < 2
+    lint("template: t\n" + fields, "t")
+    assert time.process_time() - started < 4
+
+
+@pytest.mark.parametrize("what", ["steps", "extract", "inputs"])
+def test_too_many_entries_are_one_mistake(what: str) -> None:
+    text = f"{what}:\n" + "".join(f"  s{i}: x\n" for i in range(11)) + "synthesize: '{{ s1 }}'\n"
+    text = "template: t\n" + text + ("" if what == "steps" else "steps: {a: x}\n")
+    assert [p.message for p in lint(text, "t")] == [f"at most 10 {what}, not 11"]
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from pydantic import JsonValue
@@ -93,6 +94,13 @@ class Reasoning:
         self.ledger.say(f"job.{self.result.status}", error=self.result.error or None)
         await self._record_and_curate()
         return self.result
+
+    async def preview(self) -> JobResult:
+        """Make the plan and stop: nothing is executed, answered or recorded."""
+        await self._route()
+        await self._sample_pressure()
+        await self._decompose()
+        return self._result("incomplete", error="only planned, nothing was run")
 
     async def _solve(self) -> None:
         if not self.job.config.enabled:
@@ -571,28 +579,36 @@ class Reasoning:
             retrieved=self.retrieved,
             attempts=tuple(self.ledger.attempts),
             events=tuple(self.ledger.events),
-            trace=self._trace(template) if template and config.rtl_enabled else None,
+            trace=self.trace() if config.rtl_enabled else None,
             store_above=config.rtl_min_quality_for_storage if above is None else above,
         )
 
-    def _trace(self, template: Template) -> ReasoningTrace | None:
-        """The library entry: how the task was split, and how well that went."""
-        assert self.result is not None
-        if self.plan is None or self.result.quality is None:
+    def trace(self) -> ReasoningTrace | None:
+        """The library entry, where the job made a plan and got a score."""
+        if self.brief is None or self.result is None:
             return None
-        return ReasoningTrace(
-            trace_id=self.job.job_id,
-            task_type=template.template,
-            task_summary=self.job.task.text[:500],
-            steps=[_reasoning_step(s, template) for s in self.plan.steps],
-            model_class=self._profile.model_class,
-            quality_score=self.result.quality,
-            created_at=self.stages.now().timestamp(),
-        )
+        return trace_of(self.job, self.result, self.brief.template, self.stages.now())
 
     @property
     def _profile(self) -> Any:
         return self.job.model("default")
+
+
+def trace_of(
+    job: Job, result: JobResult, template: Template, at: datetime
+) -> ReasoningTrace | None:
+    """Say as an example for others how a task was split, and how well that went."""
+    if result.plan is None or result.quality is None:
+        return None
+    return ReasoningTrace(
+        trace_id=job.job_id,
+        task_type=template.template,
+        task_summary=job.task.text[:500],
+        steps=[_reasoning_step(s, template) for s in result.plan.steps],
+        model_class=job.model("default").model_class,
+        quality_score=result.quality,
+        created_at=at.timestamp(),
+    )
 
 
 def _reasoning_step(planned: PlannedStep, template: Template) -> ReasoningStep:

@@ -1,0 +1,259 @@
+"""A connection to the engine, and what can be done with jobs over it: submit, find, cancel.
+
+Used by the command line and by whoever else submits durable jobs. Touches Temporal, and starts the
+embedded engine where no other Temporal is configured. How a job is followed stands in
+`crp.following`, how the trace store is asked in `crp.records`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.client import Client, RPCError, WorkflowExecution, WorkflowHandle
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.service import RetryConfig, RPCStatusCode
+
+from crp.blobs import BlobStore
+from crp.config import Settings
+from crp.errors import ConfigError, EngineError, NotFound
+from crp.failures import from_failure
+from crp.language.shapes import suggest
+from crp.models import Job, JobResult, Library, MetaLearningConfig, ModelProfile, Task
+from crp.plugin import CRPPlugin
+from crp.stages import WORKFLOW_QUEUE
+from crp_workflows.reasoning import ReasoningWorkflow
+
+Say = Callable[[str], None]
+
+JOBS = "WorkflowType = 'ReasoningWorkflow'"
+RUNNING = f"{JOBS} AND ExecutionStatus = 'Running'"
+
+BRIEF_RETRIES = RetryConfig(max_elapsed_time_millis=3000)
+"""Short: whoever waits says so, and tries again by itself."""
+
+_STOP_WORDS = frozenset("a an and are do does for how i in is of on or the to vs what which".split())
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+"""Without characters that look like others."""
+
+
+@dataclass
+class Engine:
+    """A connection that can be used, and how it came about."""
+
+    settings: Settings
+    client: Client
+    say: Say = field(repr=False)
+
+    @property
+    def embedded(self) -> bool:
+        return not self.settings.temporal.address
+
+    async def revive(self) -> None:
+        """Start the embedded engine again if it ended; raises EngineError when it can not."""
+        if not self.embedded:
+            return
+        from crp import local
+
+        if local.status(self.settings) is None:
+            self.say("the engine ended: starting it again")
+            running = await local.ensure(self.settings, self.say)
+            self.client = await connect_to(self.settings, running.address)
+
+
+async def connect(settings: Settings, say: Say = lambda text: None) -> Engine:
+    """Give a connection: to the Temporal of the settings, or to the embedded engine, which is
+    started when it does not run. Raises EngineError with the one line that says why not."""
+    address = settings.temporal.address
+    if not address:
+        from crp import local
+
+        address = (await local.ensure(settings, say)).address
+    return Engine(settings, await connect_to(settings, address), say)
+
+
+async def connect_running(settings: Settings) -> Engine | None:
+    """Give a connection to what runs already; None when no embedded engine does."""
+    address = settings.temporal.address
+    if not address:
+        from crp import local
+
+        running = local.status(settings)
+        if running is None or running.phase != "running":
+            return None
+        address = running.address
+    return Engine(settings, await connect_to(settings, address), lambda text: None)
+
+
+async def connect_to(
+    settings: Settings, address: str, retries: RetryConfig = BRIEF_RETRIES
+) -> Client:
+    """Connect a client that knows our types. Raises EngineError, ConfigError for a missing key."""
+    given = settings.temporal
+    try:
+        return await Client.connect(
+            address,
+            namespace=given.namespace,
+            api_key=_api_key(given.api_key_env),
+            tls=given.tls or None,
+            plugins=[CRPPlugin(BlobStore(settings.home / "blobs"))],
+            retry_config=retries,
+        )
+    except (RuntimeError, RPCError, ValueError) as error:
+        raise EngineError(
+            f"Temporal at {address} can not be reached: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def _api_key(variable: str) -> str | None:
+    if not variable:
+        return None
+    if key := os.environ.get(variable, "").strip():
+        return key
+    raise ConfigError(f"setting temporal.api_key_env: the variable {variable!r} is not set")
+
+
+# -- submitting -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job is made of, before it has an id."""
+
+    task: Task
+    config: MetaLearningConfig
+    models: Mapping[str, ModelProfile]
+    library: Library
+
+    @property
+    def digest(self) -> str:
+        """The same for the same task with the same options and templates."""
+        parts = [self.task.model_dump_json(), self.config.model_dump_json()]
+        parts += [f"{k}={m.model_dump_json()}" for k, m in sorted(self.models.items())]
+        parts += [t.sha256 for t in self.library.templates]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def prefix(self) -> str:
+        """What the ids of all jobs with this request begin with: readable, then four characters."""
+        return f"{slug(self.task.text)}-{_letters(self.digest)}"
+
+    def job(self) -> Job:
+        """Make a job with an id of its own."""
+        made = "".join(secrets.choice(_ALPHABET) for _ in range(5))
+        return Job(
+            job_id=self.prefix + made,
+            task=self.task,
+            config=self.config,
+            models=dict(self.models),
+            submitted_at=datetime.now(UTC),
+        )
+
+
+def slug(text: str, words: int = 3) -> str:
+    """Give the first telling words of a task, for ids."""
+    found = re.findall(r"[a-z0-9]+", text[:400].lower())
+    telling = [word[:14] for word in found if word not in _STOP_WORDS] or ["job"]
+    return "-".join(telling[:words])
+
+
+def _letters(digest: str) -> str:
+    number, letters = int(digest[:10], 16), ""
+    for _ in range(4):
+        number, place = divmod(number, len(_ALPHABET))
+        letters += _ALPHABET[place]
+    return letters
+
+
+async def submit(engine: Engine, request: Request) -> str:
+    """Start a job that goes on whatever becomes of this process; give its id."""
+    job = request.job()
+    first_line = request.task.text.strip().splitlines()[0][:200]
+    try:
+        await engine.client.start_workflow(
+            ReasoningWorkflow.run,
+            args=[job, request.library],
+            id=job.job_id,
+            task_queue=WORKFLOW_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            memo={"task": first_line, "request": request.digest},
+            static_summary=first_line,
+        )
+    except RPCError as error:
+        raise from_failure(error) from None
+    return job.job_id
+
+
+async def running_job(engine: Engine, request: Request) -> str | None:
+    """Find a job of the same request that is still under way."""
+    query = f"{RUNNING} AND WorkflowId STARTS_WITH '{request.prefix}'"
+    async for found in executions(engine, query):
+        if (await found.memo()).get("request") == request.digest:
+            return found.id
+    return None
+
+
+# -- finding, cancelling -----------------------------------------------------------------------------
+
+
+async def executions(
+    engine: Engine, query: str, limit: int | None = None
+) -> AsyncIterator[WorkflowExecution]:
+    """List jobs that Temporal knows, newest first. Raises EngineError."""
+    try:
+        async for found in engine.client.list_workflows(query, limit=limit):
+            yield found
+    except RPCError as error:
+        raise from_failure(error) from None
+
+
+def handle(engine: Engine, job_id: str) -> WorkflowHandle[Any, JobResult]:
+    """Give Temporal's handle of a job, whether or not it exists."""
+    return engine.client.get_workflow_handle(job_id, result_type=JobResult)
+
+
+async def find_job(engine: Engine, given: str) -> str:
+    """Complete the beginning of a job's id. Raises NotFound with what is near, or ambiguous."""
+    if re.fullmatch(r"[\w.:/-]{1,200}", given):
+        if await exists(engine, given):
+            return given
+        query = f"{JOBS} AND WorkflowId STARTS_WITH '{given}'"
+        return completed(given, [found.id async for found in executions(engine, query, 20)])
+    raise NotFound(f"{given[:60]!r} is not a job id: `crp jobs list` shows them")
+
+
+async def exists(engine: Engine, job_id: str) -> bool:
+    """Whether Temporal knows a job."""
+    try:
+        await handle(engine, job_id).describe(rpc_timeout=timedelta(seconds=10))
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return False
+        raise from_failure(error) from None
+    return True
+
+
+def completed(given: str, ids: list[str], what: str = "job", near: list[str] | None = None) -> str:
+    """Choose the one id that begins with `given`. Raises NotFound that says what there is."""
+    matching = [i for i in ids if i == given] or [i for i in ids if i.startswith(given)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        some = ", ".join(matching[:5])
+        raise NotFound(f"{len(matching)} {what}s begin with {given!r}: {some}")
+    hint = suggest(given, near or ids) or f"`crp {what}s list` shows them"
+    raise NotFound(f"no {what} {given!r}: {hint}")
+
+
+async def cancel(engine: Engine, job_id: str) -> None:
+    """Ask a job to end. It keeps what it has and records itself; await its end to see it."""
+    try:
+        await handle(engine, job_id).cancel()
+    except RPCError as error:
+        raise from_failure(error) from None

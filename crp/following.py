@@ -1,0 +1,211 @@
+"""Follow a job until its end, through outages of server, worker and engine.
+
+Progress is read with the workflow's query `events`, which costs no history, and the end with its
+result, in parallel. What went wrong with a call meanwhile stands in Temporal's pending activities;
+they are looked at when nothing happens. Only what the user can not wait out is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from datetime import timedelta
+from typing import NamedTuple, Protocol
+
+from pydantic import ValidationError
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import (
+    RPCError,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCStatusCode
+
+from crp.client import Engine, handle
+from crp.errors import CRPError
+from crp.failures import from_failure
+from crp.models import Event, JobResult
+
+EVERY = 0.25
+"""Seconds between two looks."""
+QUIET = 5.0
+"""Seconds without an event after which the pending calls are looked at."""
+RECORD_WITHIN = 15.0
+"""Seconds that an answer waits for its record before it is given without."""
+RPC = timedelta(seconds=5)
+
+_GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+
+
+class View(Protocol):
+    """Who is told what happens."""
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+
+    def note(self, text: str) -> None:
+        """Something is being waited for; the same text comes once until it changes."""
+
+
+class Ended(NamedTuple):
+    """How a job ended: a result, an error, or both."""
+
+    result: JobResult | None
+    error: CRPError | None = None
+    recorded: bool = True
+    """False: the answer is there, its record has not landed yet."""
+
+
+async def follow(engine: Engine, job_id: str, view: View) -> Ended:
+    """Tell `view` everything that happens to a job and give its end.
+
+    Cancelling this leaves the job running. Raises NotFound, and EngineError when the engine can
+    not be started again.
+    """
+    return await _Follower(engine, job_id, view).run()
+
+
+class _Follower:
+    def __init__(self, engine: Engine, job_id: str, view: View) -> None:
+        self.engine = engine
+        self.job_id = job_id
+        self.view = view
+        self.seen = 0
+        self.changed = time.monotonic()
+        self.answered: float | None = None
+        self.noted = ""
+        self.names: dict[str, str] = {}
+        """What Temporal's activities are about, by their id."""
+
+    async def run(self) -> Ended:
+        end = asyncio.create_task(self._end())
+        try:
+            while not end.done():
+                await self._look()
+                if early := await self._answer_without_record():
+                    return early
+                await asyncio.wait([end], timeout=EVERY)
+            await self._look()
+            return await end
+        finally:
+            end.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await end
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    async def _end(self) -> Ended:
+        while True:
+            try:
+                return Ended(await handle(self.engine, self.job_id).result(rpc_timeout=None))
+            except WorkflowFailureError as error:
+                return Ended(await self._result_of(error), from_failure(error))
+            except RPCError as error:
+                await self._outage(error)
+
+    async def _result_of(self, error: WorkflowFailureError) -> JobResult | None:
+        """What a failed job carries with its failure, or what a cancelled one still answers."""
+        cause = error.cause
+        if isinstance(cause, ApplicationError) and cause.details:
+            with contextlib.suppress(ValidationError):
+                return JobResult.model_validate(cause.details[0])
+        with contextlib.suppress(RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return await self._known_result()
+        return None
+
+    async def _known_result(self) -> JobResult | None:
+        found: JobResult | None = await handle(self.engine, self.job_id).query(
+            "result", result_type=JobResult | None, rpc_timeout=RPC
+        )
+        return found
+
+    async def _answer_without_record(self) -> Ended | None:
+        if self.answered is None or time.monotonic() - self.answered < RECORD_WITHIN:
+            return None
+        with contextlib.suppress(RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            if (result := await self._known_result()) is not None:
+                failed = from_failure(CRPError(result.error)) if result.error else None
+                return Ended(result, failed, recorded=False)
+        return None
+
+    # -- what happens meanwhile -------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        try:
+            for event in await self._events():
+                self._tell(event)
+            if time.monotonic() - self.changed > QUIET:
+                await self._explain_silence()
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return  # its first moment, or code of another version: the end is told all the same
+        except RPCError as error:
+            await self._outage(error)
+
+    async def _events(self) -> list[Event]:
+        found: list[Event] = await handle(self.engine, self.job_id).query(
+            "events", self.seen, result_type=list[Event], rpc_timeout=RPC
+        )
+        return found
+
+    def _tell(self, event: Event) -> None:
+        self.seen = event.sequence + 1
+        self.changed, self.noted = time.monotonic(), ""
+        if event.kind.startswith("job.") and event.kind != "job.started":
+            self.answered = time.monotonic()
+        self.view.event(event)
+
+    def _note(self, text: str) -> None:
+        if text and text != self.noted:
+            self.noted = text
+            self.view.note(text)
+
+    async def _outage(self, error: RPCError) -> None:
+        if error.status in _GONE:
+            raise from_failure(error) from None
+        no_worker = error.status in (
+            RPCStatusCode.DEADLINE_EXCEEDED,
+            RPCStatusCode.FAILED_PRECONDITION,
+            RPCStatusCode.CANCELLED,
+        )
+        who = "no worker answers" if no_worker else "the server does not answer"
+        self._note(f"{who}, waiting; the job is safe")
+        await self.engine.revive()
+        await asyncio.sleep(EVERY)
+
+    # -- why nothing happens ----------------------------------------------------------------------
+
+    async def _explain_silence(self) -> None:
+        description = await handle(self.engine, self.job_id).describe(rpc_timeout=RPC)
+        pending = description.raw_description.pending_activities
+        if any(a.activity_id not in self.names for a in pending):
+            await self._read_names()
+        told = [line for a in pending if (line := await self._about(a))]
+        self._note("; ".join(told[:3]))
+
+    async def _about(self, activity: PendingActivityInfo) -> str:
+        name = self.names.get(activity.activity_id) or activity.activity_type.name
+        if activity.HasField("last_failure"):
+            why = activity.last_failure.message.strip().splitlines() or ["it failed"]
+            return f"{name}: {why[0][:160]}, attempt {activity.attempt}"
+        if activity.heartbeat_details.payloads:
+            converter = self.engine.client.data_converter
+            (beat,) = await converter.decode(activity.heartbeat_details.payloads[:1])
+            if isinstance(beat, dict) and beat.get("tokens"):
+                return f"{name}: the model is writing, {beat['tokens']} tokens so far"
+            return f"{name}: waiting for the model"
+        return f"{name}: waiting for a worker"
+
+    async def _read_names(self) -> None:
+        """Activities carry what they are about in the history, as a summary for people."""
+        converter = self.engine.client.data_converter
+        scheduled = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+        async for event in handle(self.engine, self.job_id).fetch_history_events():
+            if event.event_type == scheduled and event.user_metadata.HasField("summary"):
+                (summary,) = await converter.decode([event.user_metadata.summary], [str])
+                activity_id = event.activity_task_scheduled_event_attributes.activity_id
+                self.names[activity_id] = re.sub(r" \(.*\)$|, attempt \d+.*$", "", str(summary))
