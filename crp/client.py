@@ -7,6 +7,7 @@ embedded engine where no other Temporal is configured. How a job is followed sta
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -38,7 +39,7 @@ RUNNING = f"{JOBS} AND ExecutionStatus = 'Running'"
 BRIEF_RETRIES = RetryConfig(max_elapsed_time_millis=3000)
 """Short: whoever waits says so, and tries again by itself."""
 
-_STOP_WORDS = frozenset("a an and are do does for how i in is of on or the to vs what which".split())
+_STOP_WORDS = ("a", "an", "and", "do", "does", "how", "is", "of", "or", "the", "to", "vs", "which")
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that look like others."""
 
@@ -50,6 +51,7 @@ class Engine:
     settings: Settings
     client: Client
     say: Say = field(repr=False)
+    _reviving: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property
     def embedded(self) -> bool:
@@ -61,10 +63,11 @@ class Engine:
             return
         from crp import local
 
-        if local.status(self.settings) is None:
-            self.say("the engine ended: starting it again")
-            running = await local.ensure(self.settings, self.say)
-            self.client = await connect_to(self.settings, running.address)
+        async with self._reviving:
+            if local.status(self.settings) is None:
+                self.say("the engine ended: starting it again")
+                running = await local.ensure(self.settings, self.say)
+                self.client = await connect_to(self.settings, running.address)
 
 
 async def connect(settings: Settings, say: Say = lambda text: None) -> Engine:
@@ -199,7 +202,7 @@ async def running_job(engine: Engine, request: Request) -> str | None:
     return None
 
 
-# -- finding, cancelling -----------------------------------------------------------------------------
+# -- finding, cancelling ------------------------------------------------------------------------
 
 
 async def executions(
@@ -219,13 +222,21 @@ def handle(engine: Engine, job_id: str) -> WorkflowHandle[Any, JobResult]:
 
 
 async def find_job(engine: Engine, given: str) -> str:
-    """Complete the beginning of a job's id. Raises NotFound with what is near, or ambiguous."""
-    if re.fullmatch(r"[\w.:/-]{1,200}", given):
-        if await exists(engine, given):
-            return given
-        query = f"{JOBS} AND WorkflowId STARTS_WITH '{given}'"
-        return completed(given, [found.id async for found in executions(engine, query, 20)])
-    raise NotFound(f"{given[:60]!r} is not a job id: `crp jobs list` shows them")
+    """Complete the beginning of a job's id; one that runs is meant rather than one that ended.
+
+    Raises NotFound that says what there is.
+    """
+    if not re.fullmatch(r"[\w.:/-]{1,200}", given):
+        raise NotFound(f"{given[:60]!r} is not a job id: `crp jobs list` shows them")
+    if await exists(engine, given):
+        return given
+    begin = f"WorkflowId STARTS_WITH '{given}'"
+    running = [found.id async for found in executions(engine, f"{RUNNING} AND {begin}", 20)]
+    if len(running) == 1:
+        return running[0]
+    ids = [found.id async for found in executions(engine, f"{JOBS} AND {begin}", 20)]
+    near = [] if ids else [found.id async for found in executions(engine, JOBS, 200)]
+    return completed(given, running or ids, near=near)
 
 
 async def exists(engine: Engine, job_id: str) -> bool:

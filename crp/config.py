@@ -83,7 +83,16 @@ EMBEDDED = ModelSettings(
     context_window=4096,
     concurrency=4,
     max_tokens=300,
+    repeat_penalty=1.1,
 )
+
+
+EMBEDDED_REASONING: dict[str, Any] = {
+    "orc_min_model_capability": 0,
+    "scaffold_level": "none",
+    "icml_max_examples": 0,
+}
+"""Where the embedded model wants other decisions than the defaults."""
 
 
 class TemporalSettings(BaseModel):
@@ -171,12 +180,13 @@ class Settings(BaseSettings):
     def config(self, profile: ModelProfile) -> MetaLearningConfig:
         """The engine's decisions for jobs with this default model.
 
-        The embedded model is below the usual capability floor and still gains from ORC
-        (measured), so its floor is 0 unless the settings say otherwise.
+        The embedded model is below the usual capability floor and still gains from ORC, it
+        echoes heavy scaffolds, and it copies examples instead of learning from them (all
+        measured): EMBEDDED_REASONING, unless the settings differ.
         """
-        floor = {"orc_min_model_capability": 0} if profile.provider == "embedded" else {}
+        ours = EMBEDDED_REASONING if profile.provider == "embedded" else {}
         try:
-            return MetaLearningConfig(**{**floor, **self.reasoning})
+            return MetaLearningConfig(**{**ours, **self.reasoning})
         except ValidationError as error:
             raise ConfigError(_explain(error, "reasoning")) from None
 

@@ -12,7 +12,7 @@ import contextlib
 import re
 import time
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
@@ -27,7 +27,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCStatusCode
 
 from crp.client import Engine, handle
-from crp.errors import CRPError
+from crp.errors import CRPError, JobFailed
 from crp.failures import from_failure
 from crp.models import Event, JobResult
 
@@ -38,6 +38,9 @@ QUIET = 5.0
 RECORD_WITHIN = 15.0
 """Seconds that an answer waits for its record before it is given without."""
 RPC = timedelta(seconds=5)
+
+RESULT: Any = JobResult | None
+"""What the query `result` gives: a type that type checkers do not take for one."""
 
 _GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
@@ -120,7 +123,7 @@ class _Follower:
 
     async def _known_result(self) -> JobResult | None:
         found: JobResult | None = await handle(self.engine, self.job_id).query(
-            "result", result_type=JobResult | None, rpc_timeout=RPC
+            "result", result_type=RESULT, rpc_timeout=RPC
         )
         return found
 
@@ -129,7 +132,7 @@ class _Follower:
             return None
         with contextlib.suppress(RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
             if (result := await self._known_result()) is not None:
-                failed = from_failure(CRPError(result.error)) if result.error else None
+                failed = JobFailed(result.error) if result.error else None
                 return Ended(result, failed, recorded=False)
         return None
 

@@ -504,6 +504,7 @@ class Attempt(Wire):
     quality: Quality = 0.0
     """Weighted mean of the verdicts."""
     finish_reason: str = ""
+    """What the server said; `loop` when what the model said again and again was taken off."""
     response_model: str = ""
     usage: Usage = Usage()
     prompt_sha256: str = ""
@@ -536,6 +537,7 @@ class Candidate(Wire):
     kind: Literal["direct", "probe", "joined", "synthesized"]
     text: str
     value: JsonValue = None
+    finish_reason: str = "stop"
 
 
 class Score(Wire):

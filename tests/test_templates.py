@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from crp.config import load_settings
 from crp.errors import NotFound
-from crp.language.lists import find_list, guard
+from crp.language.lists import find_list, guard, sheet, without_asking
 from crp.language.load import lint
 from crp.language.match import FLOOR, rank
 from crp.language.plan import make_plan
@@ -201,8 +201,10 @@ def test_three_frameworks_are_studied_one_by_one_and_then_compared(shelf: Shelf)
     things, problem = guard(items, found, task, {})
     assert problem == ""
     assert find_list(aspects, task, {"items": list(things)}) is None
-    assert aspects.otherwise == ("performance", "learning curve", "ecosystem")
-    names = {"items": list(things), "aspects": list(aspects.otherwise)}
+    # Code finds no aspects in the request; the nearest example has the same things.
+    without = without_asking(aspects, task)
+    assert without == ("performance", "learning curve", "ecosystem")
+    names = {"items": list(things), "aspects": list(without)}
     plan = make_plan(brief_of(shelf, task, names), PlanRequest(max_steps=10))
     assert [step.id for step in plan.steps] == [
         "profile/React",
@@ -213,6 +215,34 @@ def test_three_frameworks_are_studied_one_by_one_and_then_compared(shelf: Shelf)
     assert plan.steps[-1].description == (
         "Compare React, Vue and Angular on performance, learning curve and ecosystem."
     )
+
+
+def test_a_request_that_is_like_no_example_gets_the_aspects_that_fit_everything(
+    shelf: Shelf,
+) -> None:
+    aspects = shelf.get("comparison").extract[1]
+    task = Task(text="What is the difference between a virus and a bacterium?")
+    assert without_asking(aspects, task) == aspects.otherwise
+
+
+def test_facts_with_labels_stand_side_by_side_without_a_model(shelf: Shelf) -> None:
+    facts = "## Ada\n- price: 10 euro\n- weight: 2 kg\n\n## Bob\n- weight: 3 kg\n- price: 12 euro\n"
+    names: dict[str, JsonValue] = {
+        "items": ["Ada", "Bob"],
+        "aspects": ["price", "weight"],
+        "sheet": {name: dict(row) for name, row in sheet(facts).items()},
+    }
+    task = Task(text="Compare Ada and Bob", context=facts)
+    plan = make_plan(brief_of(shelf, task, names), PlanRequest(max_steps=10))
+    assert [(s.id, s.kind) for s in plan.steps][-1] == ("table", "render")
+    assert "contrast" not in [s.step for s in plan.steps]
+    table = render(shelf.get("comparison").step("table").text, names)
+    assert table.splitlines() == [
+        "| | price | weight |",
+        "|---|---|---|",
+        "| Ada | 10 euro | 2 kg |",
+        "| Bob | 12 euro | 3 kg |",
+    ]
 
 
 def test_the_joined_comparison_has_a_section_for_each_answer_there_is(shelf: Shelf) -> None:

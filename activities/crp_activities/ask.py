@@ -17,6 +17,7 @@ from temporalio import activity
 from crp.errors import ContextOverflow
 from crp.language import asking, checks, envelope, outputs
 from crp.language.lists import guard
+from crp.language.loops import without_loop
 from crp.language.plan import parse_outline
 from crp.language.scaffolds import take_off
 from crp.language.schema import DEFAULT_CHECKS, Check, Step
@@ -37,6 +38,8 @@ class Judged(NamedTuple):
     value: JsonValue
     verdicts: tuple[Verdict, ...]
     stop: bool = False
+    finish_reason: str = ""
+    """Empty: what the server said."""
 
 
 async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
@@ -47,7 +50,7 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
     started = datetime.now(UTC)
     profile = brief.job.model(call.model)
     sealed = await asyncio.to_thread(envelope.build, brief, call)
-    request = _request(sealed, profile)
+    request = _request(sealed, profile, brief)
     prompt = shown(sealed.messages)
     prompt_sha = await asyncio.to_thread(tools.blobs.put_text, prompt)
     known: dict[str, Any] = {
@@ -82,6 +85,9 @@ def judge(brief: Brief, call: Call, completion: Completion, prompt: str = "") ->
         return _judge_outline(text)
     question = asking.question(brief, call)
     text = take_off(call.level, text)
+    finish_reason = completion.finish_reason
+    if (once := without_loop(text)) != text:
+        text, finish_reason = once, "loop"  # it was complete before it began to repeat itself
     parsed = outputs.parse(question.output, text, question.names)
     scope = Scope(
         task=brief.job.task.text,
@@ -89,7 +95,7 @@ def judge(brief: Brief, call: Call, completion: Completion, prompt: str = "") ->
         names=question.names,
         outputs=call.outputs,
         prompt=prompt,
-        finish_reason=completion.finish_reason,
+        finish_reason=finish_reason,
     )
     wanted = _wanted(question.step)
     verdicts = (
@@ -102,7 +108,7 @@ def judge(brief: Brief, call: Call, completion: Completion, prompt: str = "") ->
     verdicts = tuple(
         v.model_copy(update={"passed": True}) if v.check in forgiven else v for v in verdicts
     )
-    return Judged(parsed.text, parsed.value, verdicts, stop)
+    return Judged(parsed.text, parsed.value, verdicts, stop, finish_reason)
 
 
 def step_id(call: Call) -> str:
@@ -117,7 +123,9 @@ def shown(messages: Sequence[Message]) -> str:
     return "\n\n".join(f"[{m.role}]\n{m.content}" for m in messages)
 
 
-def _request(sealed: envelope.Envelope, profile: ModelProfile) -> ModelRequest:
+def _request(sealed: envelope.Envelope, profile: ModelProfile, brief: Brief) -> ModelRequest:
+    # To keep facts is to repeat them: a penalty on repetition makes a small model change them.
+    penalty = None if brief.job.task.context else profile.repeat_penalty
     return ModelRequest(
         messages=sealed.messages,
         model=profile.name,
@@ -125,7 +133,7 @@ def _request(sealed: envelope.Envelope, profile: ModelProfile) -> ModelRequest:
         temperature=sealed.temperature,
         schema=sealed.schema,
         timeout=profile.timeout,
-        repeat_penalty=profile.repeat_penalty,
+        repeat_penalty=penalty,
     )
 
 
@@ -199,7 +207,7 @@ async def _attempt(
         value=judged.value,
         verdicts=judged.verdicts,
         quality=checks.mean(judged.verdicts) if judged.verdicts else 1.0,
-        finish_reason=completion.finish_reason,
+        finish_reason=judged.finish_reason or completion.finish_reason,
         response_model=completion.model,
         usage=_usage(completion, profile),
         raw_sha256=raw,

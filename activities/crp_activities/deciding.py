@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from crp.errors import NotFound, TemplateError, UsageError
 from crp.language import asking, checks, match, outputs
+from crp.language.lists import sheet, without_asking
 from crp.language.load import load
 from crp.language.plan import complexity_of, make_plan
 from crp.language.schema import Input, Step, Template
@@ -50,7 +51,8 @@ def route(job: Job, library: Library, forced: str | None = None) -> Route:
     matched = bool(wanted) or bool(ranked and ranked[0].score >= match.FLOOR)
     source = _source(library, wanted or (ranked[0].template if matched else FALLBACK))
     template = _compiled(source.text, source.name)
-    names = {**_inputs(template, task), **_lists(template, task)}
+    capability = job.model("default").capability
+    names = {**_inputs(template, task), **_lists(template, task, capability), "sheet": _sheet(task)}
     return Route(
         source=source,
         template=template,
@@ -86,8 +88,18 @@ def score(
 ) -> tuple[Score, ...]:
     """Score every candidate by the same checks."""
     task = brief.job.task
-    scope = Scope(task=task.text, facts=task.context, names=brief.names, outputs=given)
-    return tuple(checks.score(brief.template, candidate, scope) for candidate in candidates)
+
+    def scored(candidate: Candidate) -> Score:
+        scope = Scope(
+            task=task.text,
+            facts=task.context,
+            names=brief.names,
+            outputs=given,
+            finish_reason=candidate.finish_reason,
+        )
+        return checks.score(brief.template, candidate, scope)
+
+    return tuple(map(scored, candidates))
 
 
 @lru_cache(maxsize=256)
@@ -107,8 +119,13 @@ def _forced(name: str) -> tuple[Match, ...]:
     return (Match(template=name, score=1.0, reasons=("asked for by name",)),)
 
 
-def _lists(template: Template, task: Task) -> dict[str, JsonValue]:
-    """The lists that are given as inputs or that code finds, each past its guard."""
+def _sheet(task: Task) -> JsonValue:
+    """The facts by thing and label, when they have that form: joining needs no model then."""
+    return {name: dict(row) for name, row in sheet(task.context).items()}
+
+
+def _lists(template: Template, task: Task, capability: int) -> dict[str, JsonValue]:
+    """The lists that are given, that code finds, or that stand without asking a weak model."""
     found: dict[str, JsonValue] = {}
     for wanted in template.extract:
         given = task.inputs.get(wanted.name)
@@ -116,6 +133,8 @@ def _lists(template: Template, task: Task) -> dict[str, JsonValue]:
             found[wanted.name] = _as_list(wanted.name, given)
             continue
         entries = match.find_list(wanted, task, found)
+        if entries is None and (not wanted.ask or capability < wanted.min_capability):
+            entries = without_asking(wanted, task)
         if entries is None:
             continue
         kept, problem = match.guard(wanted, entries, task, found)

@@ -7,6 +7,7 @@ gets a thread and a loop of its own, both gone when it is done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -29,10 +30,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _run_in_thread(work: Coroutine[Any, Any, T]) -> T:
-    under_way: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
+    under_way: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
     async def noted() -> T:
-        under_way.append((asyncio.get_running_loop(), asyncio.current_task()))
+        if (task := asyncio.current_task()) is not None:
+            under_way.append((asyncio.get_running_loop(), task))
         return await work
 
     context = contextvars.copy_context()
@@ -43,5 +45,6 @@ def _run_in_thread(work: Coroutine[Any, Any, T]) -> T:
         except KeyboardInterrupt:
             # Leaving the block waits for the thread: it must not work on for nobody.
             for loop, task in under_way:
-                loop.call_soon_threadsafe(task.cancel if task else loop.stop)
+                with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                    loop.call_soon_threadsafe(task.cancel)
             raise

@@ -11,13 +11,16 @@ under way when a worker dies goes on when the next one starts.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.client import Client, RPCError, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCStatusCode
 
 from crp.errors import ConfigError
 from crp.failures import from_failure
@@ -29,6 +32,11 @@ from crp_activities.registry import StoreActivities, WorkActivities
 from crp_activities.tools import Tools
 from crp_analytics.store import TraceStore
 from crp_workflows.reasoning import ReasoningWorkflow
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+_GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 Handle = WorkflowHandle[ReasoningWorkflow, JobResult]
 
@@ -60,25 +68,29 @@ class Durable:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             )
         except WorkflowAlreadyStartedError:
-            return self._client.get_workflow_handle_for(ReasoningWorkflow.run, job.job_id)
+            return self._client.get_workflow_handle(job.job_id, result_type=JobResult)
         except RPCError as error:
             raise from_failure(error) from None
 
     async def wait(self, handle: Handle) -> JobResult:
         """Wait for a job's result; a failed job has one too, with the reason in it.
 
-        Raises JobFailed for a job that was cancelled or terminated. Giving up the wait does not
-        cancel the job.
+        Waits through outages of the server. Raises JobFailed for a job that was cancelled or
+        terminated, NotFound for one that is gone. Giving up the wait does not cancel the job.
         """
-        try:
-            return await handle.result()
-        except WorkflowFailureError as error:
-            result = _failed(error)
-            if result is None:
-                raise from_failure(error) from None
-            return result
-        except RPCError as error:
-            raise from_failure(error) from None
+        while True:
+            try:
+                return await handle.result()
+            except WorkflowFailureError as error:
+                result = _failed(error)
+                if result is None:
+                    raise from_failure(error) from None
+                return result
+            except RPCError as error:
+                if error.status in _GONE:
+                    raise from_failure(error) from None
+                logger.warning("waiting for the Temporal server: %s", error.message)
+                await asyncio.sleep(RETRY_SECONDS)
 
     @contextlib.asynccontextmanager
     async def worker(

@@ -1,4 +1,4 @@
-"""What a caller gives the engine, checked: each mistake names the argument and the way out. Pure."""
+"""What a caller gives the engine, checked: a mistake names its argument and the way out. Pure."""
 
 from __future__ import annotations
 

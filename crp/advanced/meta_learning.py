@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,16 +24,15 @@ from temporalio.client import Client
 
 from crp.advanced import blocking, given
 from crp.advanced.durable import Durable, Handle
-from crp.advanced.in_process import PAUSES, InProcessStages, PlanningStages
+from crp.advanced.in_process import PAUSES
 from crp.advanced.results import ORCResult
+from crp.advanced.runner import Ran, Runner
 from crp.advanced.workshop import Workshop
 from crp.errors import ConfigError, UsageError
 from crp.language.envelope import scaffold_for, with_examples
-from crp.language.load import load
 from crp.language.plan import start_level
 from crp.language.scaffolds import defaults
 from crp.models import (
-    Job,
     JobResult,
     Library,
     MetaLearningConfig,
@@ -51,7 +48,6 @@ from crp_activities import deciding, traces
 from crp_activities.providers.callable import DispatchFn
 from crp_analytics.store import TraceStore
 from crp_workflows import activation
-from crp_workflows.orchestration import Reasoning, trace_of
 
 __all__ = [
     "MetaLearningConfig",
@@ -172,36 +168,14 @@ class MetaLearningEngine:
         Lists that only the model could find are taken from the template's `otherwise`. Raises
         JobFailed when there is none, and TemplateError or UsageError for what is wrong.
         """
-        result, _ = blocking.run(self._preview(given.task(task, context)))
+        result, _ = blocking.run(self._runner.preview(given.task(task, context)))
         assert result.plan is not None
         return result.plan
 
-    async def _run(self, task: Task, job_id: str | None) -> tuple[JobResult, ReasoningTrace | None]:
+    async def _run(self, task: Task, job_id: str | None) -> Ran:
         if self._dispatch_fn is None:
-            return await self._preview(task, job_id)
-        job = self._job(task, job_id)
-        if self._durable is not None:
-            result = await self._durable.wait(await self._durable.submit(job, self.library))
-            return result, await asyncio.to_thread(self._trace, job, result)
-        stages = InProcessStages(self._workshop.tools, self.store, self._pauses)
-        reasoning = Reasoning(job, self.library, stages)
-        result = await reasoning.run()
-        if result.status == "cancelled":  # recorded as such; the caller's cancellation goes on
-            raise asyncio.CancelledError(result.error)
-        return result, reasoning.trace()
-
-    async def _preview(
-        self, task: Task, job_id: str | None = None
-    ) -> tuple[JobResult, ReasoningTrace | None]:
-        stages = PlanningStages(self._workshop.tools, self.store)
-        return await Reasoning(self._job(task, job_id), self.library, stages).preview(), None
-
-    def _trace(self, job: Job, result: JobResult) -> ReasoningTrace | None:
-        """The trace of a job that ran elsewhere; a plan that the model made is known there only."""
-        source = self.library.get(result.template)
-        if source is None or source.sha256 != result.template_sha256:
-            return None
-        return trace_of(job, result, load(source.text, source.name), datetime.now(UTC))
+            return await self._runner.preview(task, job_id)
+        return await self._runner.run(task, job_id)
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -215,7 +189,7 @@ class MetaLearningEngine:
         complexity = given.whole("task_complexity", task_complexity, 1, 5)
         pressure = Pressure.named(resource_pressure)
         quality = given.quality("probe_quality", probe_quality)
-        job = self._job(Task(text="any"))
+        job = self._runner.job(Task(text="any"))
         gate = activation.cheap_gates(job, complexity=complexity, pressure=pressure)
         return activation.after_probe(gate, quality, self.config.orc_probe_threshold).orc
 
@@ -249,7 +223,7 @@ class MetaLearningEngine:
         config = self.config
         if not config.rtl_enabled or config.icml_max_examples == 0:
             return []
-        job = self._job(given.task(task))
+        job = self._runner.job(given.task(task))
         # Not a job whose success is measured: nothing is held out.
         job = job.model_copy(update={"config": config.model_copy(update={"icml_hold_out": 0.0})})
         source = deciding.route(job, self.library).source
@@ -341,7 +315,9 @@ class MetaLearningEngine:
         The same `job_id` again gives the same job: it is started anew only after a failure.
         """
         durable = self._need_durable()
-        return await durable.submit(self._job(given.task(task, context), job_id), self.library)
+        return await durable.submit(
+            self._runner.job(given.task(task, context), job_id), self.library
+        )
 
     def _need_durable(self) -> Durable:
         if self._durable is None:
@@ -356,22 +332,23 @@ class MetaLearningEngine:
                 "use `await engine.asolve(...)` or `await engine.aorchestrated_reasoning(...)`"
             )
 
-    # -- one job -----------------------------------------------------------------------------------
+    # -- what it is made of ------------------------------------------------------------------------
 
-    def _job(self, task: Task, job_id: str | None = None) -> Job:
-        queue = {"store_queue": self._durable.store_queue} if self._durable else {}
-        return Job(
-            job_id=job_id or f"job-{uuid.uuid4().hex}",
-            task=task,
-            config=self.config,
-            models={"default": self._profile},
-            submitted_at=datetime.now(UTC),
-            **queue,
+    @property
+    def _runner(self) -> Runner:
+        return Runner(
+            self.config,
+            self._profile,
+            self.library,
+            self._workshop,
+            self._pauses,
+            self._durable,
         )
 
     def _completed(self, profile: ModelProfile) -> ModelProfile:
         """The profile with what only the engine knows; its alias names the queue of the calls."""
-        name = getattr(self._dispatch_fn, "__name__", "") or type(self._dispatch_fn).__name__
+        fn = self._dispatch_fn
+        name = getattr(fn, "__name__", type(fn).__name__) if fn is not None else ""
         return profile.model_copy(
             update={
                 "alias": self._durable.task_queue if self._durable else "default",
@@ -380,8 +357,6 @@ class MetaLearningEngine:
                 "capability": self.model_capability,
             }
         )
-
-    # -- its end -----------------------------------------------------------------------------------
 
     @property
     def store(self) -> TraceStore:

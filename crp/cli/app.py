@@ -26,6 +26,7 @@ Exit codes:
     5  the engine (Temporal, worker) can not be used
     6  the language model can not be used
     7  the trace store, or the SQL, can not be used
+   70  a bug of ours; it says where the traceback is
   130  Ctrl-C or SIGTERM: a job that was watched goes on
 
 Settings come from config.toml in the home directory, crp.toml here, and variables such as

@@ -20,7 +20,7 @@ from crp.language.checks import final_output
 from crp.language.facts import about, joined, passages, tokens
 from crp.language.schema import Extract, FewShot, Output, Step
 from crp.language.show import show
-from crp.language.text import render
+from crp.language.text import prints, render
 from crp.language.words import clean
 from crp.models import Call
 from crp.stages import Brief
@@ -173,7 +173,7 @@ def _needs_task(brief: Brief, call: Call, step: Step) -> bool:
 
 def _facts(brief: Brief, step: Step, names: dict[str, JsonValue]) -> str:
     context = clean(brief.job.task.context)
-    if step.facts == "none" or _reads("context", step.text):
+    if step.facts == "none" or prints(step.text, "context"):
         return ""
     if step.facts == "all" or not context.strip():
         return context

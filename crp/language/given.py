@@ -69,6 +69,7 @@ def _extract(reader: Reader, name: str, node: Node) -> Extract | None:
         "min": reader.whole(0, 50),
         "max": reader.whole(1, 50),
         "must_appear": reader.yes_no,
+        "min_capability": reader.whole(0, 3),
         "otherwise": lambda n: _otherwise(reader, n),
         "examples": reader.listed(lambda n: _list_example(reader, n)),
         "model": reader.word,

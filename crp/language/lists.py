@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from crp.language.schema import Extract
+from crp.language.words import content, word_set, words
 from crp.models import Task
 
 _LONGEST = 4_000
@@ -77,6 +78,8 @@ _CHOICE = re.compile(
     r"^([^,:]+?\s+or\s+[^,:]+?)\s*[:,?-].*$",
     _I,
 )
+_ASKING = word_set("compare comparison versus vs difference differences better best between c go")
+"""Words that say that things are compared, not which; and names that are everyday words."""
 _ARTICLE = re.compile(r"^(?:a|an|the|both|either|using|use|these|those)\s+")
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
@@ -84,6 +87,7 @@ _OWN_LINE = re.compile(r"^(?:\*\*|__)?([^*_:#|]{1,60}?)(?:\*\*|__)?\s*:?\s*(?:\*
 _LABEL = re.compile(
     r"^\s*(?:[-*•]\s+)?(?:\*\*|__)?([^\W\d_][\w /()-]{0,38}?)(?:\*\*|__)?\s*:\s*(?:\*\*|__)?\s*\S"
 )
+_VALUE = re.compile(_LABEL.pattern.removesuffix(r"\S") + r"(\S.*)")
 
 
 def find_list(
@@ -119,6 +123,22 @@ def guard(
         return tuple(entries), ""
     gone = f"; not in the request: {', '.join(invented)}" if invented else ""
     return tuple(entries), f"{extract.name}: {len(entries)} of at least {extract.min} found{gone}"
+
+
+def without_asking(extract: Extract, task: Task) -> tuple[str, ...] | None:
+    """Give the list that serves when no model is asked: of the nearest example, or `otherwise`.
+
+    The nearest example is the one that names most of the request's own words, one at least.
+    """
+    said = _own_words(task.text)
+    shared = [(len(said & _own_words(example.task)), example) for example in extract.examples]
+    most, nearest = max(shared, key=lambda pair: pair[0], default=(0, None))
+    return nearest.gives if nearest is not None and most else extract.otherwise
+
+
+def _own_words(text: str) -> set[str]:
+    """The words of a request that say what it is about."""
+    return set(content(words(text))) - _ASKING
 
 
 def clean_entry(text: str) -> str:
@@ -260,6 +280,18 @@ def labels(context: str) -> list[str] | None:
         if all(label.casefold() in (other.casefold() for other in rest) for rest in found[1:])
     ]
     return common or None
+
+
+def sheet(context: str) -> dict[str, dict[str, str]]:
+    """Read facts of the form `label: value` by what they are about; empty when they are not so."""
+    common = labels(context) or []
+    wanted = {label.casefold(): label for label in common}
+    found: dict[str, dict[str, str]] = {}
+    for name, body in passages(context) if common else []:
+        values = (_VALUE.match(part) for line in body.splitlines() for part in line.split("; "))
+        row = {" ".join(m.group(1).split()).casefold(): m.group(2).strip() for m in values if m}
+        found[clean_entry(name)] = {wanted[k]: v for k, v in row.items() if k in wanted}
+    return found
 
 
 def passages(context: str) -> list[tuple[str, str]]:

@@ -69,8 +69,9 @@ def start_level(step_word: str, config_word: str, capability: int) -> Level:
 def make_plan(brief: Brief, request: PlanRequest) -> Plan:
     """Fan the template's steps out over the known lists and cut them to the number allowed."""
     template = brief.template
-    widths = {s.id: list(_items(s, brief)) for s in template.steps if s.for_each}
-    chosen = _cut(template, widths, request.max_steps)
+    wanted = [s for s in template.steps if _is_wanted(s, brief)]
+    widths = {s.id: list(_items(s, brief)) for s in wanted if s.for_each}
+    chosen = _cut(template, wanted, widths, request.max_steps)
     steps = tuple(planned for step in chosen.steps for planned in _planned(step, chosen, brief))
     if not steps:
         raise UsageError("the plan has no steps: there is nothing to go over")
@@ -102,8 +103,15 @@ def _items(step: Step, brief: Brief) -> list[str]:
     return [str(v) for v in values] if isinstance(values, list) else []
 
 
-def _cut(template: Template, items: dict[str, list[str]], most: int) -> _Chosen:
-    chosen = _Chosen(list(template.steps), items)
+def _is_wanted(step: Step, brief: Brief) -> bool:
+    task = brief.job.task
+    known: dict[str, JsonValue] = {"task": task.text, "context": task.context}
+    known |= {"complexity": brief.complexity, **brief.names}
+    return not step.when or text.holds(step.when, known)
+
+
+def _cut(template: Template, wanted: list[Step], items: dict[str, list[str]], most: int) -> _Chosen:
+    chosen = _Chosen(wanted, items)
     least = {e.name: max(1, e.min) for e in template.extract}
     while chosen.count() > most:
         if not (

@@ -30,7 +30,7 @@ ANSWER = "answer"
 QUALITY = "quality"
 
 RESERVED = word_set(
-    """task context item index previous feedback answer loop complexity outline snippets facts
+    """task context item index previous feedback answer loop complexity outline snippets facts sheet
     quality true false none and or not in if else elif for is"""
 )
 """Names that the engine or the syntax uses itself."""
@@ -156,6 +156,7 @@ def _explained(draft: Draft, use: TextUse, mistake: Mistake) -> Mistake:
 
 def _visible(draft: Draft, use: TextUse) -> dict[str, Shape]:
     names: dict[str, Shape] = {"task": TEXT, "context": TEXT, "complexity": NUMBER}
+    names["sheet"] = ANY
     names |= {n: _input_shape(i) for n, i in draft.inputs.items()}
     names |= {n: TEXTS for n in draft.extracts if n != use.hidden}
     names |= dict.fromkeys(draft.unread, ANY)

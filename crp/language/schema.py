@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from crp.models import Complexity, LevelWord, Quality, Rung, Wire
+from crp.models import Capability, Complexity, LevelWord, Quality, Rung, Wire
 
 OutputKind = Literal[
     "text",
@@ -96,7 +96,8 @@ class Scaffolds(Wire):
 
 
 class FewShot(Wire):
-    traces: int = Field(default=3, ge=0, le=20)
+    traces: int = Field(default=50, ge=0, le=50)
+    """Where a template says nothing, the engine's `icml_max_examples` decides."""
     min_quality: Quality | None = None
     max_tokens: int = Field(default=600, ge=0)
 
@@ -129,6 +130,8 @@ class Extract(Wire):
     """The template to use when too little was found."""
     examples: tuple[ExtractExample, ...] = ()
     model: str = "default"
+    min_capability: Capability = 0
+    """Weaker models are not asked: for them the list is `otherwise`."""
 
 
 class Step(Wire):
@@ -140,6 +143,9 @@ class Step(Wire):
     text: str
     """The prompt, or the text to render."""
     system: str = ""
+    when: str = ""
+    """A condition over what is known when the plan is made: the task, inputs, lists, the sheet.
+    A step whose condition is false is left out of the plan."""
     for_each: str = ""
     """The name of the list to fan out over."""
     item_name: str = "item"

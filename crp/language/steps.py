@@ -10,7 +10,7 @@ from crp.language.resolve import Draft
 from crp.language.schema import Step
 from crp.language.source import Node
 
-LATER = ("calculate", "pick", "use", "when", "samples", "vote", "fresh", "repeat")
+LATER = ("calculate", "pick", "use", "samples", "vote", "fresh", "repeat")
 """Fields of format 1 that this version does not run."""
 
 
@@ -42,7 +42,9 @@ def _step(reader: Reader, name: str, node: Node, what: str) -> Step | None:
         return None if text is None else Step(id=name, title=title, text=text)
     known = _step_fields(reader)
     if name == resolve.ANSWER:
-        known = {k: v for k, v in known.items() if k not in ("for_each", "as", "order", "needs")}
+        known = {
+            k: v for k, v in known.items() if k not in ("for_each", "as", "order", "needs", "when")
+        }
     values = reader.fields(node, what, known, later=LATER)
     if values is None or any(k in LATER for k in node.entries):
         return None
@@ -68,6 +70,7 @@ def _step_fields(reader: Reader) -> dict[str, Any]:
         "prompt": reader.text,
         "render": reader.text,
         "system": reader.text,
+        "when": lambda n: _when(reader, n),
         "for_each": lambda n: _for_each(reader, n),
         "as": reader.name,
         "order": lambda n: _order(reader, n),
@@ -83,6 +86,14 @@ def _step_fields(reader: Reader) -> dict[str, Any]:
         "few_shot": lambda n: parts.few_shot(reader, n),
         "facts": lambda n: _facts(reader, n),
     }
+
+
+def _when(reader: Reader, node: Node) -> str | None:
+    """Read a condition that is decided with the plan, so it belongs to no step's own names."""
+    owner, reader.owner = reader.owner, ""
+    condition = reader.condition(node)
+    reader.owner = owner
+    return condition
 
 
 def _for_each(reader: Reader, node: Node) -> str | None:

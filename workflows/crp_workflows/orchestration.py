@@ -220,12 +220,11 @@ class Reasoning:
     async def _probe(self) -> float:
         """Try the whole task once; its text stays a candidate. An empty answer scores 0."""
         assert self.brief is not None
-        attempt = await self.stages.probe(self.brief, self._whole_task())
-        self.ledger.tried(attempt)
+        attempt = await self._asked(self.stages.probe, self._whole_task())
         self.probe_attempt = attempt
         if not attempt.usable:
             return 0.0
-        candidate = Candidate(kind="probe", text=attempt.output, value=attempt.value)
+        candidate = _candidate("probe", attempt)
         (score,) = await self.stages.score(self.brief, (candidate,), {})
         self.candidates["probe"] = candidate
         self.scores["probe"] = score
@@ -245,9 +244,7 @@ class Reasoning:
         climbed = await self._climb(self.stages.probe, self._whole_task(), rungs)
         if climbed.taken is None:
             raise JobFailed(f"the model gave no usable answer: {climbed.reason or 'it was empty'}")
-        self.candidates["direct"] = Candidate(
-            kind="direct", text=climbed.taken.output, value=climbed.taken.value
-        )
+        self.candidates["direct"] = _candidate("direct", climbed.taken)
 
     # -- ORC -----------------------------------------------------------------------------------
 
@@ -299,7 +296,8 @@ class Reasoning:
             if wanted.name in self.brief.names:
                 continue
             found: Sequence[str] = ()
-            if wanted.ask:
+            able = self.job.model(wanted.model).capability >= wanted.min_capability
+            if wanted.ask and able:
                 call = Call(stage="extract", step=wanted.name, model=wanted.model)
                 climbed = await self._climb(self.stages.extract, call, EXTRACT_LADDER)
                 found = _texts(climbed.taken.value) if climbed.how == "ok" and climbed.taken else ()
@@ -389,12 +387,7 @@ class Reasoning:
             if limit := self._limit_reached():
                 taken = ladder.best(tried)
                 return Climbed("accepted" if taken else "skip", taken, limit)
-            try:
-                attempt = await ask(self.brief, call)
-            except ModelError as error:
-                self._tell_unanswered(call, error)
-                raise
-            self.ledger.tried(attempt)
+            attempt = await self._asked(ask, call)
             tried.append(attempt)
             if attempt.status == "ok":
                 return Climbed("ok", attempt)
@@ -414,6 +407,17 @@ class Reasoning:
                     raise JobFailed(f"{attempt.step}: the ladder says stop ({why})")
                 case "fail":
                     return Climbed("fail", None, why)
+
+    async def _asked(self, ask: Ask, call: Call) -> Attempt:
+        """Ask once and count it, also when no answer comes."""
+        assert self.brief is not None
+        try:
+            attempt = await ask(self.brief, call)
+        except ModelError as error:
+            self._tell_unanswered(call, error)
+            raise
+        self.ledger.tried(attempt)
+        return attempt
 
     def _tell_unanswered(self, call: Call, error: ModelError) -> None:
         """Keep an attempt that never got an answer: it explains why the job failed."""
@@ -453,9 +457,7 @@ class Reasoning:
         call = Call(stage="synthesize", outputs=self.ledger.outputs)
         joined = await self.stages.render(self.brief, call)
         if joined.usable:
-            self.candidates["joined"] = Candidate(
-                kind="joined", text=joined.output, value=joined.value
-            )
+            self.candidates["joined"] = _candidate("joined", joined)
         step = template.synthesize
         if step is None or step.kind == "render" or len(self.ledger.outputs) < 1:
             return
@@ -466,9 +468,7 @@ class Reasoning:
         if climbed.taken is None:
             self.ledger.note(f"synthesis failed, the joined version is used ({climbed.reason})")
             return
-        self.candidates["synthesized"] = Candidate(
-            kind="synthesized", text=climbed.taken.output, value=climbed.taken.value
-        )
+        self.candidates["synthesized"] = _candidate("synthesized", climbed.taken)
 
     async def _choose(self) -> None:
         """Score every candidate alike and take the best; see `_best` for ties."""
@@ -619,6 +619,13 @@ def _reasoning_step(planned: PlannedStep, template: Template) -> ReasoningStep:
         expected_output_format=step.output.label,
         scaffold_level=int(planned.level),
     )
+
+
+def _candidate(
+    kind: Literal["direct", "probe", "joined", "synthesized"], attempt: Attempt
+) -> Candidate:
+    reason = attempt.finish_reason or "stop"
+    return Candidate(kind=kind, text=attempt.output, value=attempt.value, finish_reason=reason)
 
 
 def _given(traces: Sequence[ReasoningTrace]) -> tuple[Example, ...]:

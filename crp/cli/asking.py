@@ -1,0 +1,167 @@
+"""From the options of `crp run` to a request: the task, its facts, the model, the templates."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import JsonValue, ValidationError
+
+from crp.cli.terminal import say
+from crp.config import ModelSettings, Settings
+from crp.errors import NotFound, UsageError
+from crp.models import ModelProfile, Task
+
+if TYPE_CHECKING:
+    from crp.client import Request
+
+MOST_BYTES = 100_000_000
+"""Of a context file: no model reads more, and it goes through memory several times."""
+
+AD_HOC = "adhoc"
+"""The same as `crp.worker.AD_HOC`, which is too heavy to import for it."""
+
+
+class ModelChoice(NamedTuple):
+    """Which model a command is to use, as it was typed."""
+
+    name: str = ""
+    base_url: str = ""
+    capability: int | None = None
+
+
+def task_of(
+    text: str, context_file: str = "", inputs: list[str] | None = None, **options: Any
+) -> Task:
+    """Make the task. Raises UsageError, NotFound for a context file that is not there."""
+    text = sys.stdin.read() if text == "-" else text
+    if text_problem := _unusable(text):
+        raise UsageError(text_problem)
+    try:
+        return Task(
+            text=text,
+            context=read_context(context_file) if context_file else "",
+            inputs=inputs_of(inputs or []),
+            **options,
+        )
+    except ValidationError as error:
+        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
+def _unusable(text: str) -> str:
+    if not text.strip():
+        return "the task is empty: say what you want to know"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are not UTF-8
+        return "the task is not UTF-8 text: give it in a file, with `crp run - < FILE`"
+    return ""
+
+
+def read_context(name: str) -> str:
+    """Read the facts from a file, or from stdin for `-`.
+
+    What is not UTF-8 is replaced, and that is told.
+    """
+    stdin = name == "-"
+    data = sys.stdin.buffer.read(MOST_BYTES + 1) if stdin else _read(Path(name).expanduser())
+    if len(data) > MOST_BYTES:
+        raise UsageError(
+            f"{name} is larger than {MOST_BYTES // 1_000_000} MB: give the part that matters"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        say(f"note: {name} is not UTF-8 (byte {error.start}): what can not be read became �")
+        return data.decode("utf-8-sig", errors="replace")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound(f"no context file {str(path)!r}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{str(path)!r} is a directory: --context-file takes a file") from None
+    except OSError as error:
+        raise UsageError(
+            f"the context file {str(path)!r} can not be read: {error.strerror}"
+        ) from None
+
+
+def inputs_of(given: list[str]) -> dict[str, JsonValue]:
+    """Read `name=value` pairs; a name that comes twice makes a list."""
+    found: dict[str, JsonValue] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--input {pair!r}: give NAME=VALUE")
+        before = found.get(name.strip())
+        if before is None:
+            found[name.strip()] = value
+        else:
+            found[name.strip()] = [*(before if isinstance(before, list) else [before]), value]
+    return found
+
+
+def choose_model(
+    settings: Settings, choice: ModelChoice
+) -> tuple[Settings, dict[str, ModelProfile]]:
+    """Give the models of a job, `default` first, and settings whose default needs no fetching.
+
+    Raises NotFound for an alias that is not configured, UsageError for a wrong address.
+    """
+    profiles = settings.profiles()
+    if choice.base_url:
+        chosen = _ad_hoc(choice)
+    elif choice.name:
+        chosen = _configured(profiles, choice.name)
+    else:
+        chosen = profiles["default"]
+    if choice.capability is not None:
+        chosen = chosen.model_copy(update={"capability": choice.capability})
+    if chosen.provider != "embedded":
+        settings = _without_embedded_default(settings, chosen)
+    return settings, {**profiles, chosen.alias: chosen, "default": chosen}
+
+
+def _ad_hoc(choice: ModelChoice) -> ModelProfile:
+    if not choice.base_url.startswith(("http://", "https://")):
+        raise UsageError(f"--base-url {choice.base_url!r}: it begins with http:// or https://")
+    return ModelProfile(alias=AD_HOC, name=choice.name, base_url=choice.base_url)
+
+
+def _configured(profiles: dict[str, ModelProfile], alias: str) -> ModelProfile:
+    if alias in profiles:
+        return profiles[alias]
+    from crp.language.shapes import suggest
+
+    there = suggest(alias, profiles) or f"there are {', '.join(profiles)}"
+    raise NotFound(
+        f"no model {alias!r} in the settings: {there}; with --base-url it is the name at that "
+        "server"
+    )
+
+
+def _without_embedded_default(settings: Settings, chosen: ModelProfile) -> Settings:
+    """The engine need not fetch and serve a model that this job does not ask.
+
+    Keys are not copied: they are found by the alias that has them.
+    """
+    elsewhere = ModelSettings(base_url=chosen.base_url, name=chosen.name)
+    return settings.model_copy(update={"models": {**settings.models, "default": elsewhere}})
+
+
+def request_of(settings: Settings, task: Task, models: dict[str, ModelProfile]) -> Request:
+    """Freeze everything that the job needs. Raises NotFound for a template that is not there."""
+    from crp.client import Request
+    from crp.templates import find_library
+
+    shelf = find_library(settings, Path.cwd())
+    if task.template is not None:
+        shelf.get(task.template)
+    for file in dict.fromkeys(p.file for p in shelf.problems if p.severity == "error"):
+        say(f"note: the template file {file} is broken and not used: see `crp templates lint`")
+    return Request(task, settings.config(models["default"]), models, shelf.library)

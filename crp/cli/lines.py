@@ -1,0 +1,128 @@
+"""One event of a job as one line for people. Pure.
+
+Events come from workers of any version, and hold what models wrote: nothing in them is trusted to
+be there, to be of its type, or to be harmless on a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crp.cli.terminal import one_line
+from crp.models import Event
+
+
+def why(event: Event) -> str:
+    """Say why an attempt was not good enough: the checks that failed, or the error."""
+    failed = event.body.get("failed")
+    checks = ", ".join(map(str, failed)) if isinstance(failed, list) else ""
+    return one_line(str(event.body.get("error") or checks), 160)
+
+
+def line_of(event: Event) -> str:
+    """Tell one event in one line; empty when there is nothing to tell."""
+    teller = _TELLERS.get(event.kind)
+    if teller is not None:
+        return one_line(teller(event), 400)
+    if event.kind.startswith("step."):
+        return one_line(_finished(event), 400)
+    if event.kind.startswith("job."):
+        error = text(event.body, "error")
+        return f"job {event.kind.removeprefix('job.')}" + (f": {error}" if error else "")
+    return ""
+
+
+def _routed(event: Event) -> str:
+    body = event.body
+    reasons = ", ".join(map(str, listed(body, "reasons")))
+    fit = reasons if body.get("matched") else "no template fits this task"
+    return f"template {body.get('template')}, complexity {body.get('complexity')} ({fit})"
+
+
+def _retrieved(event: Event) -> str:
+    examples = len(listed(event.body, "traces"))
+    note = f" ({text(event.body, 'note')})" if event.body.get("note") else ""
+    held = " (held out, to measure their effect)" if event.body.get("held_out") else ""
+    return f"{examples} worked examples from the library{held}{note}"
+
+
+def _attempt(event: Event) -> str:
+    body = event.body
+    what = {"probe": "whole task", "decompose": "asking for a plan"}.get(event.stage, event.stage)
+    status, failed = body.get("status"), number(body.get("retried"))
+    if status == "transport":
+        return f"{event.step or what}: no answer in {max(1, failed):.0f} calls: {why(event)}"
+    verdict = "" if status == "ok" else f", not good enough: {why(event)}"
+    retried = f", {failed:.0f} calls failed before" if failed else ""
+    replayed = ", from the answer journal" if body.get("replayed") else ""
+    return (
+        f"{event.step or what}: attempt {event.attempt} ({body.get('level')} help), "
+        f"{body.get('tokens')} tokens, {number(body.get('seconds')):.1f} s"
+        f"{verdict}{retried}{replayed}"
+    )
+
+
+def _gated(event: Event) -> str:
+    decision = "split into steps" if event.body.get("orc") else "answer in one go"
+    return f"gate: {decision}: {text(event.body, 'reason')}"
+
+
+def _planned(event: Event) -> str:
+    titles = [str(step.get("title")) for step in dicts(event.body, "steps")]
+    return f"plan of {len(titles)} steps: {'; '.join(titles)}"
+
+
+def _extracted(event: Event) -> str:
+    by = {"model": "the model found", "otherwise": "taken from the template"}
+    who = by.get(text(event.body, "by"), "found")
+    return f"{event.step}: {', '.join(map(str, listed(event.body, 'values')))} ({who})"
+
+
+def _finished(event: Event) -> str:
+    state = event.kind.removeprefix("step.")
+    if state == "started":
+        return f"{event.step}: running"
+    quality = event.body.get("quality")
+    scored = f", quality {number(quality):.2f}" if quality is not None else ""
+    reason = f" ({text(event.body, 'reason')})" if event.body.get("reason") else ""
+    return f"{event.step}: {state}{scored}{reason}"
+
+
+_TELLERS: dict[str, Callable[[Event], str]] = {
+    "routed": _routed,
+    "pressure.sampled": lambda e: f"resource pressure {e.body.get('pressure')}",
+    "retrieved": _retrieved,
+    "attempt.finished": _attempt,
+    "gated": _gated,
+    "planned": _planned,
+    "extracted": _extracted,
+    "scored": lambda e: f"quality of the {e.body.get('candidate')} answer: {e.body.get('quality')}",
+    "noted": lambda e: f"note: {text(e.body, 'text')}",
+    "curated": lambda e: f"library curated: {e.body.get('retired')} traces retired",
+    "job.started": lambda e: f"job started with model {e.body.get('model') or 'unnamed'}",
+    "recorded": lambda e: (
+        "recorded" + ("; " + text(e.body, "reason") if e.body.get("reason") else "")
+    ),
+}
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """Read a text of an event as one clean line."""
+    return one_line(str(body.get(name) or ""), 300)
+
+
+def listed(body: Mapping[str, Any], name: str) -> list[Any]:
+    """Read a list of an event; anything else is an empty one."""
+    value = body.get(name)
+    return value if isinstance(value, list) else []
+
+
+def dicts(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Read a list of records of an event."""
+    return [entry for entry in listed(body, name) if isinstance(entry, dict)]
+
+
+def number(value: Any) -> float:
+    """Read a number of an event; anything else is 0."""
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,115 @@
+"""`crp run`: solve one task as a durable job, and watch it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crp.cli.options import BaseUrl, Capability, Home, Inputs, Json, Model
+
+if TYPE_CHECKING:
+    from crp.client import Request
+    from crp.config import Settings
+
+
+class Orc(StrEnum):
+    """Whether the task is split into steps."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+def run(
+    task: Annotated[str, typer.Argument(help="What you want to know; `-` reads it from stdin.")],
+    template: Annotated[str, typer.Option("--template", "-t", help="Use this template.")] = "",
+    model: Model = "",
+    base_url: BaseUrl = "",
+    capability: Capability = None,
+    context_file: Annotated[
+        str, typer.Option("--context-file", "-c", help="Facts to answer from; `-` reads stdin.")
+    ] = "",
+    inputs: Inputs = None,
+    orc: Annotated[
+        Orc, typer.Option("--orc", help="Split the task into steps: let the gate decide, or not.")
+    ] = Orc.AUTO,
+    show_probe: Annotated[
+        bool, typer.Option("--show-probe", help="Show what the model says without the engine.")
+    ] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Show the plan; asks no model, starts nothing.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Print the job's id and do not wait.")
+    ] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Do not go on with the same job that still runs.")
+    ] = False,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Solve a task. Only the answer goes to stdout.
+
+    Starts the engine of this machine if none runs (the first time it fetches a small model). The
+    job survives whatever happens to this command: Ctrl-C leaves it running, and the same command
+    goes on with it. An incomplete answer is an answer: exit code 0, and it says so.
+
+    \b
+    Examples:
+      crp run "Compare React, Vue, and Angular"
+      crp run "Which laptop suits a student?" -c laptops.md --show-probe
+      crp run "Compare tea and coffee" --plan-only
+      crp run "Why is the sky blue?" --base-url http://127.0.0.1:11434/v1 --model qwen3:4b
+      crp run "Compare tea and coffee" --json | jq -r .answer
+      crp run "Compare tea and coffee" > answer.md
+    """
+    from crp.cli.asking import ModelChoice, choose_model, request_of, task_of
+    from crp.config import load_settings
+
+    settings, models = choose_model(load_settings(home), ModelChoice(model, base_url, capability))
+    options = {"template": template or None, "orc": orc.value}
+    wanted = task_of(
+        task, context_file, inputs, **options, probe="always" if show_probe else "auto"
+    )
+    request = request_of(settings, wanted, models)
+    if plan_only:
+        from crp.cli.planning import show_plan
+
+        show_plan(request, as_json=as_json)
+    else:
+        _run(settings, request, show_probe=show_probe, detach=detach, new=new, as_json=as_json)
+
+
+def _run(
+    settings: Settings,
+    request: Request,
+    *,
+    show_probe: bool,
+    detach: bool,
+    new: bool,
+    as_json: bool,
+) -> None:
+    from crp.cli.stages import told
+    from crp.cli.terminal import out, print_json, say
+    from crp.cli.watching import goodbye_to, interruptible, watch
+    from crp.client import connect, running_job, submit
+
+    job_id: str | None = None
+
+    async def work() -> None:
+        nonlocal job_id
+        with told() as tell:
+            engine = await connect(settings, tell)
+        job_id = None if new else await running_job(engine, request)
+        say(f"job {job_id} runs already: going on with it" if job_id else "starting the job")
+        job_id = job_id or await submit(engine, request)
+        if detach:
+            print_json({"job_id": job_id}) if as_json else out(job_id)
+            goodbye_to(job_id)
+            return
+        say(f"job {job_id}")
+        await watch(engine, job_id, show_probe=show_probe, as_json=as_json)
+
+    interruptible(work, lambda: goodbye_to(job_id))

@@ -1,0 +1,103 @@
+"""A worker process: connects when Temporal is there, works until a signal, drains, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.service import RetryConfig
+
+from crp import local
+from crp.cli.terminal import clean
+from crp.client import connect_to
+from crp.config import Settings
+from crp.errors import ConfigError, EngineError
+from crp.local.leash import follow_parent
+from crp.worker import Role, running
+
+logger = logging.getLogger("crp.worker")
+
+PATIENT = RetryConfig(max_elapsed_time_millis=None, max_retries=1_000_000)
+"""An outage of Temporal never ends a worker."""
+AGAIN_AFTER = 1.0
+
+
+async def work(settings: Settings, role: Role) -> None:
+    """Run the workers of a role until SIGTERM or SIGINT, then drain them."""
+    _log_to_stderr()
+    if "CRP_MODEL_URL" in os.environ:  # the embedded engine started us: we end with it
+        follow_parent()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # Windows
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+    client = await _connected(settings, stopping)
+    if client is None:
+        return
+    async with running(settings, client, role):
+        logger.info(
+            "works for Temporal at %s, role %s", client.service_client.config.target_host, role
+        )
+        await stopping.wait()
+        logger.info("draining")
+    logger.info("ended")
+
+
+async def _connected(settings: Settings, stopping: asyncio.Event) -> Client | None:
+    """Connect as soon as Temporal answers; None when we are stopped before."""
+    address = settings.temporal.address or _embedded_engine(settings)
+    told = False
+    while not stopping.is_set():
+        try:
+            return await connect_to(settings, address, PATIENT)
+        except EngineError as error:
+            if not told:
+                logger.warning("%s; waiting for it", error)
+                told = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), AGAIN_AFTER)
+    return None
+
+
+def _embedded_engine(settings: Settings) -> str:
+    """Join the embedded engine that runs already; its model is ours then too."""
+    engine = local.status(settings)
+    if engine is None:
+        raise ConfigError(
+            "no Temporal to work for: set CRP_TEMPORAL__ADDRESS, or start an engine with `crp up`, "
+            "which has workers of its own"
+        )
+    os.environ.setdefault("CRP_MODEL_URL", engine.model_url)
+    os.environ.setdefault("CRP_MODEL_KEY", engine.model_key)
+    return engine.address
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_name_the_job)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(job)s%(name)s: %(message)s")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _name_the_job(record: logging.LogRecord) -> bool:
+    """Put the job's id into a line; what a model wrote must not make lines of its own."""
+    job = ""
+    if activity.in_activity():
+        job = activity.info().workflow_id or ""
+    elif workflow.in_workflow():
+        job = workflow.info().workflow_id
+    record.job = f"[{job}] " if job else ""
+    record.msg = clean(record.getMessage()).replace("\n", " / ")
+    record.args = ()
+    return True

@@ -1,0 +1,126 @@
+"""Ask the trace store: through its owner while an engine runs, else by owning it for a moment.
+
+Only one process may own the store. While an engine runs that is its store worker, and each question
+is an activity of its own; otherwise the store is opened here, without starting anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import ActivityFailureError, RPCError
+from temporalio.common import RetryPolicy
+
+from crp.client import Engine, connect_running
+from crp.config import Settings
+from crp.errors import NON_RETRYABLE, EngineError, NotFound
+from crp.failures import from_failure
+from crp.models import ReasoningTrace
+from crp.stages import STORE_QUEUE
+from crp_analytics.sql import Table
+from crp_analytics.store import TraceStore
+
+T = TypeVar("T")
+
+SQL_SECONDS = 60.0
+SQL_MEMORY_MB = 1024
+ANSWER_WITHIN = timedelta(seconds=30)
+"""How long the store's owner may be away before it counts as not there."""
+CHANGING_WITHIN = 60.0
+"""Seconds that an engine may take to start or to end before the store is asked anyway."""
+
+
+class Records:
+    """The trace store, whoever owns it."""
+
+    def __init__(self, settings: Settings, engine: Engine | None) -> None:
+        self._settings = settings
+        self.engine = engine
+
+    async def sql(self, query: str, limit: int) -> Table:
+        """Run an analyst's query. Raises QueryError with one line."""
+        if self.engine:
+            args = [query, limit, SQL_SECONDS, SQL_MEMORY_MB]
+            return await self._ask("store_sql", args, Table, SQL_SECONDS + 30)
+        with self._open() as store:
+            return store.sql(query, row_cap=limit, seconds=SQL_SECONDS, memory_mb=SQL_MEMORY_MB)
+
+    async def jobs(self, limit: int) -> list[dict[str, Any]]:
+        """Give the latest finished jobs, newest first."""
+        if self.engine:
+            return await self._ask("store_jobs", [limit], list[dict[str, Any]])
+        with self._open() as store:
+            return store.jobs(limit)
+
+    async def job(self, job_id: str) -> dict[str, Any] | None:
+        """Give everything about a finished job, or None."""
+        if self.engine:
+            try:
+                return await self._ask("store_job", [job_id], dict[str, Any])
+            except NotFound:
+                return None
+        with self._open() as store:
+            return store.job(job_id)
+
+    async def job_ids(self, beginning: str) -> list[str]:
+        """Give the ids of finished jobs that begin like this, the latest first, at most 20."""
+        pattern = "".join(f"\\{c}" if c in "\\%_" else c for c in beginning).replace("'", "''")
+        query = (
+            f"SELECT job_id FROM jobs WHERE job_id LIKE '{pattern}%' ESCAPE '\\' "
+            "ORDER BY journal_sequence DESC"
+        )
+        return [str(row[0]) for row in (await self.sql(query, 20)).rows]
+
+    async def traces(
+        self, task_type: str | None, limit: int, active_only: bool
+    ) -> list[ReasoningTrace]:
+        """Give library entries, newest first."""
+        if self.engine:
+            args = [task_type, limit, active_only]
+            return await self._ask("store_traces", args, list[ReasoningTrace])
+        with self._open() as store:
+            return store.traces(task_type, limit, active_only)
+
+    def _open(self) -> TraceStore:
+        return TraceStore.open(self._settings.home / "traces")
+
+    async def _ask(self, what: str, args: list[Any], kind: type[T], seconds: float = 60) -> T:
+        assert self.engine is not None
+        try:
+            answer: T = await self.engine.client.execute_activity(
+                what,
+                args=args,
+                id=f"ask-{what}-{uuid.uuid4().hex[:12]}",
+                task_queue=STORE_QUEUE,
+                result_type=kind,
+                schedule_to_start_timeout=ANSWER_WITHIN,
+                start_to_close_timeout=timedelta(seconds=seconds),
+                retry_policy=RetryPolicy(
+                    maximum_attempts=3, non_retryable_error_types=list(NON_RETRYABLE)
+                ),
+            )
+        except (ActivityFailureError, RPCError) as error:
+            raise from_failure(error) from None
+        return answer
+
+
+async def records(settings: Settings) -> Records:
+    """Find out how the store of these settings can be asked. Raises EngineError."""
+    if not settings.temporal.address:
+        await _settled(settings)
+    return Records(settings, await connect_running(settings))
+
+
+async def _settled(settings: Settings) -> None:
+    """Wait while the engine starts or ends: the store changes hands then."""
+    from crp import local
+
+    deadline = time.monotonic() + CHANGING_WITHIN
+    while (running := local.status(settings)) is not None and running.phase != "running":
+        if time.monotonic() > deadline:
+            raise EngineError(f"the engine is {running.phase} for a minute: see `crp up`")
+        await asyncio.sleep(0.1)
