@@ -35,11 +35,12 @@ def up(
       crp up --ui
       crp up --home /srv/crp
     """
+    from crp.cli.loop import run
     from crp.cli.serving import serve_here
     from crp.config import load_settings
 
     overrides = {"embedded": {"ui": True}} if ui else {}
-    asyncio.run(serve_here(load_settings(home, **overrides)))
+    run(serve_here(load_settings(home, **overrides)))
 
 
 def down(home: Home = None, as_json: Json = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,9 +36,10 @@ def list_jobs(
       crp jobs list --json | jq -r '.[].job_id'
     """
     from crp.cli.job_list import listed
+    from crp.cli.loop import run
     from crp.config import load_settings
 
-    rows = asyncio.run(listed(load_settings(home), limit, only_running=running))
+    rows = run(listed(load_settings(home), limit, only_running=running))
     if as_json:
         print_json(rows)
         return
@@ -61,9 +61,10 @@ def show(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
       crp jobs show compare-react --json | jq .steps
     """
     from crp.cli.job_story import tell
+    from crp.cli.loop import run
     from crp.config import load_settings
 
-    asyncio.run(tell(load_settings(home), job_id, as_json=as_json))
+    run(tell(load_settings(home), job_id, as_json=as_json))
 
 
 @app.command()
@@ -78,7 +79,8 @@ def watch(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
       crp jobs watch compare-react-vue-3f2a
       crp jobs watch compare-react > answer.md
     """
-    from crp.cli.watching import goodbye_to, interruptible
+    from crp.cli.loop import interruptible
+    from crp.cli.watching import goodbye_to
     from crp.cli.watching import watch as watch_job
     from crp.client import find_job
 
@@ -102,11 +104,12 @@ def cancel(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
       crp jobs cancel compare-react-vue-3f2a
     """
     from crp.cli.cancelling import cancel_and_wait
+    from crp.cli.loop import run
 
     async def work() -> None:
         await cancel_and_wait(await _engine(home), job_id, as_json=as_json)
 
-    asyncio.run(work())
+    run(work())
 
 
 async def _engine(home: Path | None) -> Engine:

@@ -91,9 +91,10 @@ def _run(
     new: bool,
     as_json: bool,
 ) -> None:
+    from crp.cli.loop import interruptible
     from crp.cli.stages import told
     from crp.cli.terminal import out, print_json, say
-    from crp.cli.watching import goodbye_to, interruptible, watch
+    from crp.cli.watching import goodbye_to, watch
     from crp.client import connect, running_job, submit
 
     job_id: str | None = None

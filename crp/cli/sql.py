@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from crp.cli.options import Home, Json, Limit
 from crp.cli.terminal import clean, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from crp.config import Settings
     from crp_analytics.sql import Table
 
 
@@ -34,13 +34,14 @@ def sql(
       crp sql "show tables"
       crp sql "select * from v_retries" --csv > retries.csv
     """
+    from crp.cli.loop import run
     from crp.config import load_settings
     from crp.errors import UsageError
 
     if as_json and as_csv:
         raise UsageError("--json and --csv can not both be given")
     text = sys.stdin.read() if query == "-" else query
-    table = asyncio.run(_ask(text, limit, load_settings(home)))
+    table = run(_ask(text, limit, load_settings(home)))
     if as_json:
         print_json([dict(zip(table.columns, row, strict=True)) for row in table.rows])
     elif as_csv:
@@ -51,11 +52,9 @@ def sql(
         say(f"only the first {len(table.rows)} rows are shown: see --limit")
 
 
-async def _ask(query: str, limit: int, settings: object) -> Table:
-    from crp.config import Settings
+async def _ask(query: str, limit: int, settings: Settings) -> Table:
     from crp.records import records
 
-    assert isinstance(settings, Settings)
     return await (await records(settings)).sql(query, limit)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,6 +92,7 @@ def show(
 def _traces(
     home: Path | None, task_type: str | None, limit: int, active_only: bool
 ) -> list[ReasoningTrace]:
+    from crp.cli.loop import run
     from crp.config import load_settings
     from crp.records import records
 
@@ -100,4 +100,4 @@ def _traces(
         store = await records(load_settings(home))
         return await store.traces(task_type, limit, active_only)
 
-    return asyncio.run(ask())
+    return run(ask())

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
-
-import typer
-
 from crp.cli.answers import print_answer
-from crp.cli.guard import INTERRUPTED
 from crp.cli.terminal import print_json, say
 from crp.cli.views import view
 from crp.client import Engine
 from crp.errors import JobFailed
 from crp.following import Ended, follow
-
-T = TypeVar("T")
 
 
 async def watch(engine: Engine, job_id: str, *, show_probe: bool, as_json: bool) -> None:
@@ -39,35 +28,6 @@ def tell_end(ended: Ended, *, show_probe: bool, as_json: bool) -> None:
         say("the trace store does not answer: the trace is recorded as soon as it does")
     if ended.error is not None:
         raise ended.error if ended.result is None else JobFailed(str(ended.error))
-
-
-def interruptible(work: Callable[[], Coroutine[Any, Any, T]], say_goodbye: Callable[[], None]) -> T:
-    """Run a coroutine; Ctrl-C and SIGTERM stop it, say goodbye and exit with 130."""
-    return asyncio.run(_until_signal(work, say_goodbye))
-
-
-async def _until_signal(
-    work: Callable[[], Coroutine[Any, Any, T]], say_goodbye: Callable[[], None]
-) -> T:
-    task = asyncio.ensure_future(work())
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        say_goodbye()
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def goodbye_to(job_id: str | None) -> None:

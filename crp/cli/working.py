@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RetryConfig
 
 from crp import local
+from crp.cli.loop import core_logs_to
 from crp.cli.terminal import clean
 from crp.client import connect_to
 from crp.config import Settings
@@ -85,9 +86,9 @@ def _log_to_stderr() -> None:
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(job)s%(name)s: %(message)s")
     )
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for noisy in ("httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("crp").setLevel(logging.INFO)
+    core_logs_to(logging.getLogger("temporalio.core"))
 
 
 def _name_the_job(record: logging.LogRecord) -> bool:

@@ -79,6 +79,8 @@ class ModelServer:
         self.log = log
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.answered: list[tuple[float, str]] = []
+        """When a call was answered (time.monotonic), and what it asked."""
         self.running = 0
         self.most_running = 0
         self.broken_off = threading.Event()
@@ -129,6 +131,11 @@ class ModelServer:
             return behaviour
 
 
+def prompt_of(body: dict[str, Any]) -> str:
+    """The text of a request's messages."""
+    return "\n".join(str(message.get("content")) for message in body.get("messages", []))
+
+
 def logged_calls(log: Path) -> list[dict[str, Any]]:
     """Read the log of a server in another process: one entry a call."""
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -154,6 +161,8 @@ class _Behaviours(BaseHTTPRequestHandler):
             self.models.most_running = max(self.models.most_running, self.models.running)
         try:
             getattr(self, f"behaviour_{name}")(*arguments)
+            with self.models.lock:
+                self.models.answered.append((time.monotonic(), prompt_of(self.body)))
         except (ConnectionError, TimeoutError):
             self.models.broken_off.set()
             self.close_connection = True
