@@ -8,13 +8,11 @@ embedded engine where no other Temporal is configured. How a job is followed sta
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import re
-import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client, RPCError, WorkflowExecution, WorkflowHandle
@@ -26,8 +24,9 @@ from crp.config import Settings
 from crp.errors import ConfigError, EngineError, NotFound
 from crp.failures import from_failure
 from crp.language.shapes import suggest
-from crp.models import Job, JobResult, Library, MetaLearningConfig, ModelProfile, Task
+from crp.models import JobResult
 from crp.plugin import CRPPlugin
+from crp.request import Request
 from crp.stages import WORKFLOW_QUEUE
 from crp_workflows.reasoning import ReasoningWorkflow
 
@@ -38,10 +37,6 @@ RUNNING = f"{JOBS} AND ExecutionStatus = 'Running'"
 
 BRIEF_RETRIES = RetryConfig(max_elapsed_time_millis=3000)
 """Short: whoever waits says so, and tries again by itself."""
-
-_STOP_WORDS = ("a", "an", "and", "do", "does", "how", "is", "of", "or", "the", "to", "vs", "which")
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-"""Without characters that look like others."""
 
 
 @dataclass
@@ -109,9 +104,14 @@ async def connect_to(
             retry_config=retries,
         )
     except (RuntimeError, RPCError, ValueError) as error:
-        raise EngineError(
-            f"Temporal at {address} can not be reached: {str(error).splitlines()[0]}"
-        ) from None
+        raise EngineError(f"Temporal at {address} can not be reached: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """The last message in what the core says, which wraps it several times."""
+    text = str(error).strip() or type(error).__name__
+    messages = re.findall(r'message: "([^"]+)"', text)
+    return messages[-1] if messages else text.splitlines()[0]
 
 
 def _api_key(variable: str) -> str | None:
@@ -123,55 +123,6 @@ def _api_key(variable: str) -> str | None:
 
 
 # -- submitting -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a job is made of, before it has an id."""
-
-    task: Task
-    config: MetaLearningConfig
-    models: Mapping[str, ModelProfile]
-    library: Library
-
-    @property
-    def digest(self) -> str:
-        """The same for the same task with the same options and templates."""
-        parts = [self.task.model_dump_json(), self.config.model_dump_json()]
-        parts += [f"{k}={m.model_dump_json()}" for k, m in sorted(self.models.items())]
-        parts += [t.sha256 for t in self.library.templates]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-    @property
-    def prefix(self) -> str:
-        """What the ids of all jobs with this request begin with: readable, then four characters."""
-        return f"{slug(self.task.text)}-{_letters(self.digest)}"
-
-    def job(self) -> Job:
-        """Make a job with an id of its own."""
-        made = "".join(secrets.choice(_ALPHABET) for _ in range(5))
-        return Job(
-            job_id=self.prefix + made,
-            task=self.task,
-            config=self.config,
-            models=dict(self.models),
-            submitted_at=datetime.now(UTC),
-        )
-
-
-def slug(text: str, words: int = 3) -> str:
-    """Give the first telling words of a task, for ids."""
-    found = re.findall(r"[a-z0-9]+", text[:400].lower())
-    telling = [word[:14] for word in found if word not in _STOP_WORDS] or ["job"]
-    return "-".join(telling[:words])
-
-
-def _letters(digest: str) -> str:
-    number, letters = int(digest[:10], 16), ""
-    for _ in range(4):
-        number, place = divmod(number, len(_ALPHABET))
-        letters += _ALPHABET[place]
-    return letters
 
 
 async def submit(engine: Engine, request: Request) -> str:

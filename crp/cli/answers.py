@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from crp.cli.terminal import one_line, print_markdown, say
+import sys
+
+from crp.cli.terminal import lively, one_line, print_markdown, say
 from crp.models import JobResult, Score, Verdict
 
 _CHOSEN = {
@@ -20,6 +22,8 @@ def print_answer(result: JobResult, *, show_probe: bool = False) -> None:
         say(f"--- the model alone{f', quality {probe.value:.2f}' if probe else ''}")
         print_markdown(result.probe_text, stderr=True)
         say("--- with the engine")
+    if lively(sys.stderr):
+        say("")
     if result.answer:
         print_markdown(result.answer)
     say("")

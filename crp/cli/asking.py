@@ -14,7 +14,7 @@ from crp.errors import NotFound, UsageError
 from crp.models import ModelProfile, Task
 
 if TYPE_CHECKING:
-    from crp.client import Request
+    from crp.request import Request
 
 MOST_BYTES = 100_000_000
 """Of a context file: no model reads more, and it goes through memory several times."""
@@ -156,7 +156,7 @@ def _without_embedded_default(settings: Settings, chosen: ModelProfile) -> Setti
 
 def request_of(settings: Settings, task: Task, models: dict[str, ModelProfile]) -> Request:
     """Freeze everything that the job needs. Raises NotFound for a template that is not there."""
-    from crp.client import Request
+    from crp.request import Request
     from crp.templates import find_library
 
     shelf = find_library(settings, Path.cwd())

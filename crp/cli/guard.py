@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from crp.cli.terminal import say
+from crp.cli.terminal import one_line, say
 from crp.errors import CRPError
 
 INTERRUPTED = 130
@@ -68,7 +68,7 @@ def _is_usage(error: Exception) -> bool:
 
 def _tell_bug(error: Exception) -> int:
     text = "".join(traceback.format_exception(error))
-    what = f"error: this is a bug in crp: {type(error).__name__}: {str(error).splitlines()[:1]}"
+    what = f"error: this is a bug in crp: {type(error).__name__}: {one_line(str(error))}"
     if os.environ.get("CRP_DEBUG"):
         say(text)
         say(what)

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
 from crp.client import JOBS, RUNNING, Engine, executions
 from crp.config import Settings
-from crp.errors import CRPError, EngineError
+from crp.errors import CRPError
 from crp.records import Records, records
 
 _COLUMNS = ("job_id", "status", "quality", "template", "calls", "seconds", "submitted_at", "task")
@@ -53,5 +53,5 @@ async def _row(found: WorkflowExecution) -> dict[str, Any]:
 async def _task(found: WorkflowExecution) -> str:
     try:
         return str((await found.memo()).get("task", ""))
-    except (CRPError, EngineError):  # its payload is in another home
+    except CRPError:  # its payload is in another home
         return ""

@@ -113,13 +113,21 @@ def cancel(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
 
 
 async def _engine(home: Path | None) -> Engine:
-    """The engine of this home with the models that it had: the jobs are older than this command."""
+    """The engine of this home with the models that it had: the jobs are older than this command.
+
+    A home where nothing ever ran gets no engine for the sake of an answer that is known.
+    """
     from crp.cli.stages import told
     from crp.client import connect
     from crp.config import load_settings
+    from crp.errors import NotFound
+    from crp.local.temporal_server import database
 
+    settings = load_settings(home)
+    if not settings.temporal.address and not database(settings.home).exists():
+        raise NotFound(f"no job has run in {settings.home} yet")
     with told() as tell:
-        return await connect(_as_it_was(load_settings(home)), tell)
+        return await connect(_as_it_was(settings), tell)
 
 
 def _as_it_was(settings: Settings) -> Settings:

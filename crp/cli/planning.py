@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from pydantic import JsonValue
 
 from crp.cli.terminal import one_line, out, print_json, print_table
-from crp.client import Request
 from crp.language.plan import make_plan
 from crp.language.schema import Extract
 from crp.models import GateDecision, Plan, Pressure
+from crp.request import Request
 from crp.stages import Brief, PlanRequest, Route
 from crp_activities.deciding import FALLBACK, route
 from crp_workflows.activation import cheap_gates, step_cap

@@ -10,8 +10,8 @@ import typer
 from crp.cli.options import BaseUrl, Capability, Home, Inputs, Json, Model
 
 if TYPE_CHECKING:
-    from crp.client import Request
     from crp.config import Settings
+    from crp.request import Request
 
 
 class Orc(StrEnum):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
     from rich.text import Text
+
+NOTE_AGAIN = 30.0
+"""Seconds between two notes that differ in their numbers only, where lines can not change."""
 
 _MARKS = {
     "waiting": ("·", "dim"),
@@ -34,7 +39,11 @@ def view() -> PlainView:
 
 
 class PlainView:
-    """One line an event."""
+    """One line an event; what only counts on while something is waited for is told now and then."""
+
+    def __init__(self) -> None:
+        self._noted = ""
+        self._noted_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -52,13 +61,17 @@ class PlainView:
             say(line)
 
     def note(self, text: str) -> None:
-        say(f"... {one_line(text, 400)}")
+        kind = re.sub(r"\d+", "", text)
+        if kind != self._noted or time.monotonic() - self._noted_at > NOTE_AGAIN:
+            self._noted, self._noted_at = kind, time.monotonic()
+            say(f"... {one_line(text, 400)}")
 
 
 class LiveView(PlainView):
     """The steps with their state, redrawn in place; fits any width."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.story = Story()
         self.notice = ""
         self.started = datetime.now(UTC)

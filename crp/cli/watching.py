@@ -13,6 +13,7 @@ from crp.following import Ended, follow
 async def watch(engine: Engine, job_id: str, *, show_probe: bool, as_json: bool) -> None:
     """Show a job until its end and print its answer. Raises JobFailed when it has none."""
     with view() as shown:
+        engine.say = shown.note
         ended = await follow(engine, job_id, shown)
     tell_end(ended, show_probe=show_probe, as_json=as_json)
 

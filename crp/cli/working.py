@@ -10,12 +10,12 @@ import signal
 import sys
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, RPCError
 from temporalio.service import RetryConfig
 
 from crp import local
 from crp.cli.loop import core_logs_to
-from crp.cli.terminal import clean
+from crp.cli.terminal import clean, one_line
 from crp.client import connect_to
 from crp.config import Settings
 from crp.errors import ConfigError, EngineError
@@ -42,13 +42,20 @@ async def work(settings: Settings, role: Role) -> None:
     client = await _connected(settings, stopping)
     if client is None:
         return
+    try:
+        await _until(stopping, settings, client, role)
+    except (RuntimeError, RPCError) as error:  # such as a namespace that is not there
+        raise EngineError(f"the worker can not go on: {one_line(str(error))}") from error
+    logger.info("ended")
+
+
+async def _until(stopping: asyncio.Event, settings: Settings, client: Client, role: Role) -> None:
     async with running(settings, client, role):
         logger.info(
             "works for Temporal at %s, role %s", client.service_client.config.target_host, role
         )
         await stopping.wait()
         logger.info("draining")
-    logger.info("ended")
 
 
 async def _connected(settings: Settings, stopping: asyncio.Event) -> Client | None:

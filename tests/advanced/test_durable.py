@@ -22,6 +22,7 @@ from crp.errors import ConfigError, JobFailed, UsageError
 from crp.models import JobResult
 from crp.plugin import CRPPlugin
 from tests.advanced.dispatching import CALM, CHAIN, Recorder, engine
+from tests.support.replay import replay_server
 from tests.workflows.jobs import ADVICE, GOOD, TASK
 
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent))
@@ -36,11 +37,14 @@ LADDER = {**GOOD, "Describe the ROOTS": "It is long and deep."}
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    plugin = CRPPlugin(BlobStore(tmp_path / "blobs"))
+    """A real server; every history that a test leaves is replayed."""
+    blobs = BlobStore(tmp_path / "blobs")
+    plugin = CRPPlugin(blobs)
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=TEMPORAL, plugins=[plugin]
     ) as server:
         yield server.client
+        await replay_server(server.client, blobs)
 
 
 def durable(client: Client, dispatch: Any, queue: str = "my-queue", **config: Any) -> Any:

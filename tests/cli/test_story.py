@@ -8,7 +8,7 @@ from rich.console import Console
 
 from crp.cli.lines import line_of
 from crp.cli.story import Story
-from crp.cli.views import LiveView, state_of
+from crp.cli.views import LiveView, PlainView, state_of
 from crp.models import Event
 
 
@@ -125,3 +125,10 @@ def test_the_live_view_fits_its_width(width):
         view.__exit__(None, None, None)
     assert len(lines) == 5
     assert all(len(line.rstrip()) <= width for line in lines)
+
+
+def test_a_note_that_only_counts_on_is_not_repeated_in_a_pipe(capsys):
+    view = PlainView()
+    for text in ("waiting, 10 tokens", "waiting, 20 tokens", "refused, attempt 2"):
+        view.note(text)
+    assert capsys.readouterr().err == "... waiting, 10 tokens\n... refused, attempt 2\n"

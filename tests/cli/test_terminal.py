@@ -5,7 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crp.cli.terminal import clean, one_line, print_json, print_table
+from crp.cli.stages import told
+from crp.cli.terminal import clean, one_line, print_json, print_markdown, print_table
 
 HOSTILE = "a\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x9b2J\x07\x00\u202eb\r\nc"
 
@@ -44,3 +45,18 @@ def test_json_escapes_what_steers_a_terminal_and_loses_nothing(capsys):
 
 def test_one_line_says_that_it_goes_on():
     assert one_line("many\n words " * 10, 12) == "many word..."
+
+
+def test_a_download_is_told_in_quarters_where_lines_can_not_change(capsys):
+    with told() as tell:
+        for percent in range(101):
+            tell(f"fetching the model [{'#' * (percent // 5):<20}] {percent}%, 1 of 9 MB")
+        tell("starting the engine")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6
+    assert lines[-1] == "starting the engine"
+
+
+def test_a_text_in_a_pipe_is_as_it_is_without_what_steers(capsys):
+    print_markdown("# Title\n\n* **one** \x1b[31mred")
+    assert capsys.readouterr().out == "# Title\n\n* **one** red\n"

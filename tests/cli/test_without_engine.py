@@ -6,6 +6,18 @@ from pathlib import Path
 import pytest
 
 BROKEN = 'template: mine\nsteps:\n  one: "{{ nothing_here }}"\n'
+LISTING = """
+template: mine
+match: [frobnicate]
+extract:
+  parts:
+    ask: Which parts are there?
+    otherwise: [left, right]
+steps:
+  one:
+    for_each: parts
+    prompt: "Do {{ item }}"
+"""
 GOOD = 'template: mine\ntitle: Mine\nmatch: [frobnicate]\nsteps:\n  one: "Do {{ task }}"\n'
 
 
@@ -106,11 +118,13 @@ def test_plan_only_shows_the_steps_and_what_they_cost(crp):
         assert word in done.stdout
 
 
-def test_a_list_that_code_can_not_find_is_said_to_be_asked_of_the_model(crp):
-    told = crp("run", "Compare React, Vue, and Angular", "--plan-only").stdout
-    line = next(line for line in told.splitlines() if line.startswith("aspects"))
+def test_a_list_that_code_can_not_find_is_said_to_be_asked_of_the_model(crp, write):
+    write("templates/mine.yaml", LISTING)
+    told = crp("run", "frobnicate", "--plan-only").stdout
+    line = next(line for line in told.splitlines() if line.startswith("parts"))
     assert "asked of the model" in line
-    assert "learning curve" in line
+    assert "left, right" in line
+    assert "one/right" in told
 
 
 def test_plan_only_starts_nothing(crp, tmp_path):
