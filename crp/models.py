@@ -44,6 +44,11 @@ class Level(IntEnum):
     def word(self) -> str:
         return self.name.lower()
 
+    @property
+    def help(self) -> str:
+        """How people are told: `no help`, `light help`."""
+        return f"{'no' if self is Level.NONE else self.word} help"
+
     @classmethod
     def named(cls, word: str) -> Level:
         return cls[word.upper()]

@@ -76,6 +76,8 @@ async def running(settings: Settings, client: Client, role: Role = "all") -> Asy
             await stack.enter_async_context(make_worker(client, STORE_QUEUE, threads, activities))
         if role in ("work", "all"):
             ours = tools(settings)
+            # Answers are looked up only while the history of their job can still ask for them.
+            ours.answers.prune(settings.embedded.retention_days)
             stack.push_async_callback(close, ours)
             for worker in work_workers(client, ours, settings.profiles(), threads):
                 await stack.enter_async_context(worker)

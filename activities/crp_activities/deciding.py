@@ -6,6 +6,7 @@ for them, and a replay must never run them again.
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
 from typing import Any
 
@@ -45,8 +46,7 @@ def route(job: Job, library: Library, forced: str | None = None) -> Route:
     Raises NotFound for a name that is not in the library, UsageError for wrong inputs.
     """
     task = job.task
-    templates = [_compiled(source.text, source.name) for source in library.templates]
-    ranked = tuple(match.rank(task.text, [t for t in templates if t.template != FALLBACK]))
+    ranked = tuple(match.rank(task.text, _candidates(library)))
     wanted = forced or task.template
     matched = bool(wanted) or bool(ranked and ranked[0].score >= match.FLOOR)
     source = _source(library, wanted or (ranked[0].template if matched else FALLBACK))
@@ -100,6 +100,17 @@ def score(
         return checks.score(brief.template, candidate, scope)
 
     return tuple(map(scored, candidates))
+
+
+def _candidates(library: Library) -> list[Template]:
+    """The templates to choose from. One that this worker's version can not read is not among
+    them: a job that wants another must not fail for it."""
+    readable: list[Template] = []
+    for source in library.templates:
+        if source.name != FALLBACK:
+            with contextlib.suppress(TemplateError):
+                readable.append(_compiled(source.text, source.name))
+    return readable
 
 
 @lru_cache(maxsize=256)

@@ -57,10 +57,15 @@ def _attempt(event: Event) -> str:
     retried = f", {failed:.0f} calls failed before" if failed else ""
     replayed = ", from the answer journal" if body.get("replayed") else ""
     return (
-        f"{event.step or what}: attempt {event.attempt} ({body.get('level')} help), "
+        f"{event.step or what}: attempt {event.attempt} ({_help(body)}), "
         f"{body.get('tokens')} tokens, {number(body.get('seconds')):.1f} s"
         f"{verdict}{retried}{replayed}"
     )
+
+
+def _help(body: Mapping[str, object]) -> str:
+    level = str(body.get("level"))
+    return f"{'no' if level == 'none' else level} help"
 
 
 def _gated(event: Event) -> str:

@@ -151,7 +151,7 @@ class ActivityStages:
         how = options.model(self._job.model(call.model))
         what = "/".join(part for part in (call.step, call.item) if part) or "whole task"
         again = f", attempt {call.number}" if call.number > 1 else ""
-        summary = f"{what}{again} ({call.level.word} help, {call.model})"
+        summary = f"{what}{again} ({call.level.help}, {call.model})"
         return await _run(name, [brief, call], Attempt, how, summary)
 
 
