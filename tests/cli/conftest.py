@@ -1,5 +1,6 @@
 """The command line in this process for what needs no engine, as real processes for the rest."""
 
+import asyncio
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from crp.errors import CRPError
 from crp.local import model_files
 from crp.local.children import end_processes
 from crp.local.state import read_state
+from tests.support.replay import replay_home
 
 Crp = Callable[..., Any]
 
@@ -90,6 +92,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """One home for a module; its engine is ended afterwards."""
     made = Cli(tmp_path_factory.mktemp("cli"))
     yield made
+    asyncio.run(replay_home(made.home))
     made.end()
 
 

@@ -14,16 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client
 
-from crp.config import load_settings
-from crp.local import status
 from crp.local.state import read_state
-from crp.plugin import CRPPlugin
-from crp.worker import blob_store
 from tests.cli.conftest import Cli, read_until
 from tests.support.model_server import ModelServer, prompt_of
-from tests.support.replay import replay_server
+from tests.support.replay import replay_home
 
 CHAIN = """\
 format: 1
@@ -63,15 +58,6 @@ class Engine(Cli):
         os.kill(found.pid, signal.SIGKILL)
         return at
 
-    async def replay(self) -> None:
-        """Replay the histories of all jobs, those with a killed worker in the middle too."""
-        settings = load_settings(self.home)
-        running = status(settings)
-        assert running is not None
-        blobs = blob_store(settings)
-        client = await Client.connect(running.address, plugins=[CRPPlugin(blobs)])
-        assert await replay_server(client, blobs) > 0
-
     def kill_if_alive(self, name: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.kill(name)
@@ -101,7 +87,7 @@ def server() -> Iterator[ModelServer]:
 def engine(tmp_path_factory: pytest.TempPathFactory, server: ModelServer) -> Iterator[Engine]:
     made = Engine(tmp_path_factory.mktemp("faults"), server)
     yield made
-    asyncio.run(made.replay())
+    assert asyncio.run(replay_home(made.home)) > 0
     made.end()
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Replayer
 
 from crp.blobs import BlobStore
+from crp.config import load_settings
+from crp.local import status
 from crp.plugin import CRPPlugin
+from crp.worker import blob_store
 
 
 async def replay(histories: AsyncIterator[WorkflowHistory], blobs: BlobStore | None) -> int:
@@ -21,6 +25,17 @@ async def replay(histories: AsyncIterator[WorkflowHistory], blobs: BlobStore | N
                 raise result.replay_failure
             count += 1
     return count
+
+
+async def replay_home(home: Path) -> int:
+    """Replay what the engine of a home keeps, jobs with a killed worker in the middle too."""
+    settings = load_settings(home)
+    running = status(settings)
+    if running is None:
+        return 0
+    blobs = blob_store(settings)
+    client = await Client.connect(running.address, plugins=[CRPPlugin(blobs)])
+    return await replay_server(client, blobs)
 
 
 async def replay_server(client: Client, blobs: BlobStore | None) -> int:
