@@ -102,7 +102,7 @@ def test_the_language_and_the_store_do_not_know_each_other() -> None:
 
 
 def test_the_language_is_pure() -> None:
-    above = ("crp_activities", "crp_workflows", "crp.stages", "crp.config", "temporalio", *IO)
+    above = ("crp_activities", "crp_workflows", "crp.config", "temporalio", *IO)
     assert not breaches(those("crp.language"), *above)
 
 

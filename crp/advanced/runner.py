@@ -23,7 +23,8 @@ from crp.models import (
     Task,
 )
 from crp.stages import STORE_QUEUE
-from crp_workflows.orchestration import Reasoning, trace_of
+from crp_workflows.orchestration import Reasoning
+from crp_workflows.state import trace_of
 
 
 class Ran(NamedTuple):

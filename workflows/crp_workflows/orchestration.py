@@ -7,40 +7,34 @@ stage is carried out. Everything here is a decision: no I/O, no clock, no Tempor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import JsonValue
 
-from crp.errors import CRPError, JobFailed, ModelError, StoreError
+from crp.errors import CRPError, JobFailed, StoreError
 from crp.language.plan import OUTLINE, ladder_of, outline_template, start_level
-from crp.language.schema import DEFAULT_LADDER, Extract, Template
+from crp.language.schema import DEFAULT_LADDER, Extract
 from crp.models import (
     Attempt,
     Call,
     Candidate,
     Example,
-    GateDecision,
     Job,
-    JobRecord,
     JobResult,
-    JobStatus,
     Library,
-    Plan,
     PlannedStep,
     Pressure,
     Reading,
-    ReasoningStep,
     ReasoningTrace,
     Recorded,
     Retrieved,
     Rung,
-    Score,
 )
 from crp.stages import Brief, PlanRequest, Route, Stages
-from crp_workflows import activation, ladder
-from crp_workflows.ledger import Ledger
+from crp_workflows import activation
+from crp_workflows.climbing import asked, climb
+from crp_workflows.state import JobState
 
 FALLBACK = "generic-analysis"
 """The template of the box for what no other template fits."""
@@ -49,48 +43,25 @@ EXTRACT_LADDER = (Rung(action="retry"),)
 FEWEST_OUTLINE = 3
 """A model's own list of fewer steps is not a plan (spec, section 4)."""
 
-Ask = Callable[[Brief, Call], Awaitable[Attempt]]
 
-
-class Climbed(NamedTuple):
-    """How a ladder ended."""
-
-    how: Literal["ok", "accepted", "skip", "fail"]
-    taken: Attempt | None
-    reason: str = ""
-
-
-class Reasoning:
-    """One job under way. `run` gives its result; the attributes can be read meanwhile."""
+class Reasoning(JobState):
+    """One job under way. `run` gives its result; the state can be read meanwhile."""
 
     def __init__(self, job: Job, library: Library, stages: Stages) -> None:
-        self.job = job
+        super().__init__(job, stages.now)
         self.library = library
         self.stages = stages
-        self.ledger = Ledger(stages.now)
-        self.started_at = stages.now()
-        self.route: Route | None = None
-        self.brief: Brief | None = None
-        self.reading: Reading | None = None
-        self.retrieved = Retrieved()
-        self.gate: GateDecision | None = None
-        self.plan: Plan | None = None
-        self.probe_attempt: Attempt | None = None
-        self.candidates: dict[str, Candidate] = {}
-        self.scores: dict[str, Score] = {}
-        self.result: JobResult | None = None
-        """The answer, as soon as it is known; what became of its trace follows."""
 
     async def run(self) -> JobResult:
         """Solve the task and record what happened, also when it failed or was cancelled."""
-        self.ledger.say("job.started", task=self.job.task.text[:200], model=self._profile.name)
+        self.ledger.say("job.started", task=self.job.task.text[:200], model=self.profile.name)
         try:
             await self._solve()
-            self.result = self._result(self._status())
+            self.result = self.outcome(self.status())
         except asyncio.CancelledError:
-            self.result = self._result("cancelled", error="the job was cancelled")
+            self.result = self.outcome("cancelled", error="the job was cancelled")
         except CRPError as error:
-            self.result = self._result("failed", error=str(error))
+            self.result = self.outcome("failed", error=str(error))
         self.ledger.say(f"job.{self.result.status}", error=self.result.error or None)
         await self._record_and_curate()
         return self.result
@@ -100,7 +71,7 @@ class Reasoning:
         await self._route()
         await self._sample_pressure()
         await self._decompose()
-        return self._result("incomplete", error="only planned, nothing was run")
+        return self.outcome("incomplete", error="only planned, nothing was run")
 
     async def _solve(self) -> None:
         if not self.job.config.enabled:
@@ -157,7 +128,7 @@ class Reasoning:
             self.reading = Reading(pressure=given, reason="given with the task")
         else:
             try:
-                self.reading = await self.stages.sample_pressure(self._profile.alias)
+                self.reading = await self.stages.sample_pressure(self.profile.alias)
             except CRPError as error:
                 # A queue that is full answers late; the rules must not wait for it.
                 reason = f"not sampled: {error}"
@@ -220,7 +191,7 @@ class Reasoning:
     async def _probe(self) -> float:
         """Try the whole task once; its text stays a candidate. An empty answer scores 0."""
         assert self.brief is not None
-        attempt = await self._asked(self.stages.probe, self._whole_task())
+        attempt = await asked(self, self.stages.probe, self._whole_task())
         self.probe_attempt = attempt
         if not attempt.usable:
             return 0.0
@@ -234,14 +205,14 @@ class Reasoning:
     def _whole_task(self) -> Call:
         word = self.job.config.scaffold_level
         plain = not self.job.config.enabled or not self.job.config.icml_enabled
-        level = start_level("none" if plain else "auto", word, self._profile.capability)
+        level = start_level("none" if plain else "auto", word, self.profile.capability)
         return Call(stage="probe", level=level)
 
     async def _answer_directly(self, *, laddered: bool = True) -> None:
         """One ICML dispatch of the whole task, again only when nothing usable comes back."""
         assert self.brief is not None
         rungs = DEFAULT_LADDER if laddered else ()
-        climbed = await self._climb(self.stages.probe, self._whole_task(), rungs)
+        climbed = await climb(self, self.stages.probe, self._whole_task(), rungs)
         if climbed.taken is None:
             raise JobFailed(f"the model gave no usable answer: {climbed.reason or 'it was empty'}")
         self.candidates["direct"] = _candidate("direct", climbed.taken)
@@ -278,7 +249,7 @@ class Reasoning:
         """Ask the model for a plan, when no template fits; False when it has none."""
         assert self.brief is not None
         call = Call(stage="decompose", step=OUTLINE)
-        climbed = await self._climb(self.stages.outline, call, ())
+        climbed = await climb(self, self.stages.outline, call, ())
         steps = _texts(climbed.taken.value) if climbed.taken else ()
         if len(steps) < FEWEST_OUTLINE:
             return False
@@ -299,7 +270,7 @@ class Reasoning:
             able = self.job.model(wanted.model).capability >= wanted.min_capability
             if wanted.ask and able:
                 call = Call(stage="extract", step=wanted.name, model=wanted.model)
-                climbed = await self._climb(self.stages.extract, call, EXTRACT_LADDER)
+                climbed = await climb(self, self.stages.extract, call, EXTRACT_LADDER)
                 found = _texts(climbed.taken.value) if climbed.how == "ok" and climbed.taken else ()
             by = "model"
             if len(found) < max(1, wanted.min):
@@ -343,7 +314,7 @@ class Reasoning:
             ok = attempt.usable
             ledger.finish(step, "done" if ok else "failed", attempt if ok else None, attempt.error)
             return
-        climbed = await self._climb(self.stages.execute, self._step_call(step), step.ladder)
+        climbed = await climb(self, self.stages.execute, self._step_call(step), step.ladder)
         match climbed.how:
             case "ok":
                 ledger.finish(step, "done", climbed.taken)
@@ -379,72 +350,6 @@ class Reasoning:
             outputs=outputs,
         )
 
-    async def _climb(self, ask: Ask, call: Call, rungs: Sequence[Rung]) -> Climbed:
-        """Ask until the answer is good enough or the ladder ends."""
-        assert self.brief is not None
-        tried: list[Attempt] = []
-        while True:
-            if limit := self._limit_reached():
-                taken = ladder.best(tried)
-                return Climbed("accepted" if taken else "skip", taken, limit)
-            attempt = await self._asked(ask, call)
-            tried.append(attempt)
-            if attempt.status == "ok":
-                return Climbed("ok", attempt)
-            why = attempt.error or "; ".join(v.check for v in attempt.verdicts if not v.passed)
-            if attempt.stop:
-                raise JobFailed(f"{attempt.step or 'the answer'}: a check says stop ({why})")
-            move = ladder.next_move(rungs, call, attempt, tried)
-            match move.move:
-                case "again":
-                    assert move.call is not None
-                    call = move.call
-                case "accept":
-                    return Climbed("accepted", ladder.best(tried), why)
-                case "skip":
-                    return Climbed("skip", None, why)
-                case "stop":
-                    raise JobFailed(f"{attempt.step}: the ladder says stop ({why})")
-                case "fail":
-                    return Climbed("fail", None, why)
-
-    async def _asked(self, ask: Ask, call: Call) -> Attempt:
-        """Ask once and count it, also when no answer comes."""
-        assert self.brief is not None
-        try:
-            attempt = await ask(self.brief, call)
-        except ModelError as error:
-            self._tell_unanswered(call, error)
-            raise
-        self.ledger.tried(attempt)
-        return attempt
-
-    def _tell_unanswered(self, call: Call, error: ModelError) -> None:
-        """Keep an attempt that never got an answer: it explains why the job failed."""
-        step = call.step if call.item is None else f"{call.step}/{call.item}"
-        self.ledger.tried(
-            Attempt(
-                stage=call.stage,
-                step=step,
-                number=call.number,
-                level=call.level,
-                model=call.model,
-                status="transport",
-                transport=error.transport,
-                error=str(error),
-                finished_at=self.stages.now(),
-            )
-        )
-
-    def _limit_reached(self) -> str:
-        assert self.brief is not None
-        limits, usage = self.brief.template.limits, self.ledger.usage
-        if usage.calls >= limits.calls:
-            return f"the limit of {limits.calls} calls is reached"
-        if usage.tokens >= limits.tokens:
-            return f"the limit of {limits.tokens} tokens is reached"
-        return ""
-
     # -- the answer ----------------------------------------------------------------------------
 
     async def _synthesize(self) -> None:
@@ -459,19 +364,19 @@ class Reasoning:
         if joined.usable:
             self.candidates["joined"] = _candidate("joined", joined)
         step = template.synthesize
-        if step is None or step.kind == "render" or len(self.ledger.outputs) < 1:
+        if step is None or step.kind == "render" or len(self.ledger.steps) == 1:
             return
         profile = self.job.model(step.model)
         level = start_level(step.scaffold, self.job.config.scaffold_level, profile.capability)
         call = call.model_copy(update={"level": level, "model": step.model})
-        climbed = await self._climb(self.stages.synthesize, call, ladder_of(step, template))
+        climbed = await climb(self, self.stages.synthesize, call, ladder_of(step, template))
         if climbed.taken is None:
             self.ledger.note(f"synthesis failed, the joined version is used ({climbed.reason})")
             return
         self.candidates["synthesized"] = _candidate("synthesized", climbed.taken)
 
     async def _choose(self) -> None:
-        """Score every candidate alike and take the best; see `_best` for ties."""
+        """Score every candidate alike and take the best; see `best` for ties."""
         assert self.brief is not None
         if self.gate is not None and not self.gate.orc and "probe" in self.candidates:
             return  # the probe closed the gate: it is the answer, scored already
@@ -484,51 +389,7 @@ class Reasoning:
                 "scored", stage="score", candidate=score.candidate, quality=round(score.value, 3)
             )
 
-    def _best(self) -> str:
-        """The chain's best against the probe; a tie goes to the cheaper.
-
-        The model's synthesis counts when it scores at least as well as the joined version.
-        """
-        value = {kind: score.value for kind, score in self.scores.items()}
-        chain = [kind for kind in ("synthesized", "joined", "direct") if kind in value]
-        order = ["probe", *chain] if "probe" in value else chain
-        return max(order, key=lambda kind: value[kind], default="")
-
     # -- the end -------------------------------------------------------------------------------
-
-    def _status(self) -> JobStatus:
-        failed = [s for s in self.ledger.steps.values() if s.status in ("failed", "skipped")]
-        if failed:
-            names = ", ".join(s.id for s in failed)
-            self.ledger.note(
-                f"incomplete: {len(failed)} of {len(self.ledger.steps)} steps ({names})"
-            )
-        return "incomplete" if failed and self._best() != "probe" else "completed"
-
-    def _result(self, status: JobStatus, error: str = "") -> JobResult:
-        chosen = self._best() if self.scores else next(iter(self.candidates), "")
-        score = self.scores.get(chosen)
-        answer = self.candidates[chosen].text if chosen else ""
-        fields: dict[str, Any] = {
-            "job_id": self.job.job_id,
-            "status": status,
-            "answer": answer,
-            "chosen": chosen,
-            "quality": score.value if score else None,
-            "scores": tuple(self.scores.values()),
-            "probe_text": self.probe_attempt.output if self.probe_attempt else None,
-            "template": self.brief.template.template if self.brief else "",
-            "template_sha256": self.route.source.sha256 if self.route else "",
-            "complexity": self.brief.complexity if self.brief else 0,
-            "gate": self.gate,
-            "plan": self.plan,
-            "steps": tuple(self.ledger.steps.values()),
-            "usage": self.ledger.usage,
-            "seconds": (self.stages.now() - self.started_at).total_seconds(),
-            "notes": tuple(self.ledger.notes),
-            "error": error,
-        }
-        return JobResult(**fields)
 
     async def _record_and_curate(self) -> None:
         """Leave a trace; an answer that is there is never lost for want of one."""
@@ -560,65 +421,6 @@ class Reasoning:
             self.ledger.note(f"the library was not curated: {error}")
             return
         self.ledger.say("curated", stage="curate", retired=report.retired)
-
-    def record(self) -> JobRecord:
-        """Everything that the store keeps about this job."""
-        assert self.result is not None
-        template = self.brief.template if self.brief else None
-        config = self.job.config
-        above = template.quality.store_above if template else None
-        return JobRecord(
-            job=self.job,
-            result=self.result,
-            started_at=self.started_at,
-            finished_at=self.stages.now(),
-            template_source=self.route.source if self.route else None,
-            template_version=template.version if template else "",
-            matches=self.route.matches if self.route else (),
-            reading=self.reading,
-            retrieved=self.retrieved,
-            attempts=tuple(self.ledger.attempts),
-            events=tuple(self.ledger.events),
-            trace=self.trace() if config.rtl_enabled else None,
-            store_above=config.rtl_min_quality_for_storage if above is None else above,
-        )
-
-    def trace(self) -> ReasoningTrace | None:
-        """The library entry, where the job made a plan and got a score."""
-        if self.brief is None or self.result is None:
-            return None
-        return trace_of(self.job, self.result, self.brief.template, self.stages.now())
-
-    @property
-    def _profile(self) -> Any:
-        return self.job.model("default")
-
-
-def trace_of(
-    job: Job, result: JobResult, template: Template, at: datetime
-) -> ReasoningTrace | None:
-    """Say as an example for others how a task was split, and how well that went."""
-    if result.plan is None or result.quality is None:
-        return None
-    return ReasoningTrace(
-        trace_id=job.job_id,
-        task_type=template.template,
-        task_summary=job.task.text[:500],
-        steps=[_reasoning_step(s, template) for s in result.plan.steps],
-        model_class=job.model("default").model_class,
-        quality_score=result.quality,
-        created_at=at.timestamp(),
-    )
-
-
-def _reasoning_step(planned: PlannedStep, template: Template) -> ReasoningStep:
-    step = template.step(planned.step)
-    return ReasoningStep(
-        step_description=planned.description or planned.title,
-        system_prompt_template=step.text,
-        expected_output_format=step.output.label,
-        scaffold_level=int(planned.level),
-    )
 
 
 def _candidate(

@@ -1,0 +1,154 @@
+"""What is known of a job so far, and what follows from it: its result, record and trace. Pure.
+
+`Reasoning` fills it in while the job takes its path; nothing here decides what happens next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from crp.language.schema import Template
+from crp.models import (
+    Attempt,
+    Candidate,
+    GateDecision,
+    Job,
+    JobRecord,
+    JobResult,
+    JobStatus,
+    ModelProfile,
+    Plan,
+    PlannedStep,
+    Reading,
+    ReasoningStep,
+    ReasoningTrace,
+    Retrieved,
+    Score,
+)
+from crp.stages import Brief, Route
+from crp_workflows.ledger import Ledger
+
+
+class JobState:
+    """Everything that a job has found out."""
+
+    def __init__(self, job: Job, now: Callable[[], datetime]) -> None:
+        self.job = job
+        self.ledger = Ledger(now)
+        self.started_at = now()
+        self.route: Route | None = None
+        self.brief: Brief | None = None
+        self.reading: Reading | None = None
+        self.retrieved = Retrieved()
+        self.gate: GateDecision | None = None
+        self.plan: Plan | None = None
+        self.probe_attempt: Attempt | None = None
+        self.candidates: dict[str, Candidate] = {}
+        self.scores: dict[str, Score] = {}
+        self.result: JobResult | None = None
+        """The answer, as soon as it is known; what became of its trace follows."""
+
+    @property
+    def profile(self) -> ModelProfile:
+        return self.job.model("default")
+
+    def best(self) -> str:
+        """The chain's best against the probe; a tie goes to the cheaper.
+
+        The model's synthesis counts when it scores at least as well as the joined version.
+        """
+        value = {kind: score.value for kind, score in self.scores.items()}
+        chain = [kind for kind in ("synthesized", "joined", "direct") if kind in value]
+        order = ["probe", *chain] if "probe" in value else chain
+        return max(order, key=lambda kind: value[kind], default="")
+
+    def status(self) -> JobStatus:
+        failed = [s for s in self.ledger.steps.values() if s.status in ("failed", "skipped")]
+        if failed:
+            names = ", ".join(s.id for s in failed)
+            self.ledger.note(
+                f"incomplete: {len(failed)} of {len(self.ledger.steps)} steps ({names})"
+            )
+        return "incomplete" if failed and self.best() != "probe" else "completed"
+
+    def outcome(self, status: JobStatus, error: str = "") -> JobResult:
+        chosen = self.best() if self.scores else next(iter(self.candidates), "")
+        score = self.scores.get(chosen)
+        answer = self.candidates[chosen].text if chosen else ""
+        fields: dict[str, Any] = {
+            "job_id": self.job.job_id,
+            "status": status,
+            "answer": answer,
+            "chosen": chosen,
+            "quality": score.value if score else None,
+            "scores": tuple(self.scores.values()),
+            "probe_text": self.probe_attempt.output if self.probe_attempt else None,
+            "template": self.brief.template.template if self.brief else "",
+            "template_sha256": self.route.source.sha256 if self.route else "",
+            "complexity": self.brief.complexity if self.brief else 0,
+            "gate": self.gate,
+            "plan": self.plan,
+            "steps": tuple(self.ledger.steps.values()),
+            "usage": self.ledger.usage,
+            "seconds": (self.ledger.now() - self.started_at).total_seconds(),
+            "notes": tuple(self.ledger.notes),
+            "error": error,
+        }
+        return JobResult(**fields)
+
+    def record(self) -> JobRecord:
+        """Everything that the store keeps about this job."""
+        assert self.result is not None
+        template = self.brief.template if self.brief else None
+        config = self.job.config
+        above = template.quality.store_above if template else None
+        return JobRecord(
+            job=self.job,
+            result=self.result,
+            started_at=self.started_at,
+            finished_at=self.ledger.now(),
+            template_source=self.route.source if self.route else None,
+            template_version=template.version if template else "",
+            matches=self.route.matches if self.route else (),
+            reading=self.reading,
+            retrieved=self.retrieved,
+            attempts=tuple(self.ledger.attempts),
+            events=tuple(self.ledger.events),
+            trace=self.trace() if config.rtl_enabled else None,
+            store_above=config.rtl_min_quality_for_storage if above is None else above,
+        )
+
+    def trace(self) -> ReasoningTrace | None:
+        """The library entry, where the job made a plan and got a score."""
+        if self.brief is None or self.result is None:
+            return None
+        return trace_of(self.job, self.result, self.brief.template, self.ledger.now())
+
+
+def trace_of(
+    job: Job, result: JobResult, template: Template, at: datetime
+) -> ReasoningTrace | None:
+    """Say as an example for others how a task was split, and how well that went."""
+    if result.plan is None or result.quality is None:
+        return None
+    return ReasoningTrace(
+        trace_id=job.job_id,
+        task_type=template.template,
+        task_summary=job.task.text[:500],
+        steps=[_reasoning_step(s, template) for s in result.plan.steps],
+        model_class=job.model("default").model_class,
+        quality_score=result.quality,
+        created_at=at.timestamp(),
+    )
+
+
+def _reasoning_step(planned: PlannedStep, template: Template) -> ReasoningStep:
+    step = template.step(planned.step)
+    return ReasoningStep(
+        step_description=planned.description or planned.title,
+        system_prompt_template=step.text,
+        expected_output_format=step.output.label,
+        scaffold_level=int(planned.level),
+    )
