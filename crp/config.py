@@ -57,13 +57,13 @@ class ModelSettings(BaseModel):
     """In billions; the capability is derived from it when it is not given."""
     context_window: int = Field(default=8192, ge=256)
     concurrency: int = Field(default=4, ge=1, le=256)
-    timeout: float = Field(default=600.0, gt=0)
+    timeout: float = Field(default=600.0, gt=0, le=7 * 86_400)
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=512, ge=1)
     structured: bool = True
-    repeat_penalty: float | None = None
-    input_price: float = Field(default=0.0, ge=0)
-    output_price: float = Field(default=0.0, ge=0)
+    repeat_penalty: float | None = Field(default=None, allow_inf_nan=False)
+    input_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    output_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     def profile(self, alias: str, cut_points: tuple[float, float, float]) -> ModelProfile:
         capability = self.capability
@@ -210,6 +210,8 @@ def load_settings(home: str | Path | None = None, **overrides: Any) -> Settings:
 def _explain(error: ValidationError, under: str = "") -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in (under, *first["loc"]) if part != "")
-    return (
-        f"setting {name}: {first['msg'][0].lower()}{first['msg'][1:]} (got {first.get('input')!r})"
-    )
+    what = f"setting {name}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    if name.rpartition(".")[2] == "api_key":
+        return f"{what}: name the variable that holds it as api_key_env"
+    # What no setting is may be anything, a key too: it is not shown.
+    return what if first["type"] == "extra_forbidden" else f"{what} (got {first.get('input')!r})"

@@ -145,12 +145,12 @@ class AnswerJournal:
         self,
         key: AnswerKey,
         call: Callable[[], Awaitable[Completion]],
-        give_up: Callable[[], bool] = lambda: True,
+        give_up: Callable[[], Awaitable[bool]] | None = None,
     ) -> Answered:
         """Give the journal's answer, or the one that is under way, or call and keep the answer.
 
-        When the asker is cancelled, `give_up` decides: True stops the call unless others wait
-        for it; False lets it finish and store its answer for whoever asks next.
+        When the asker is cancelled, `give_up` decides: True (or none given) stops the call unless
+        others wait for it; False lets it finish and store its answer for whoever asks next.
         """
         flight = self._flights.get(key.digest)
         joined = flight is not None and flight.task.get_loop() is asyncio.get_running_loop()
@@ -161,7 +161,8 @@ class AnswerJournal:
             completion, replayed = await asyncio.shield(flight.task)
             return Answered(completion, replayed or joined)
         except asyncio.CancelledError:
-            if flight.waiting == 1 and give_up():
+            unwanted = give_up is None or await give_up()
+            if flight.waiting == 1 and unwanted:
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
             raise

@@ -24,7 +24,7 @@ from crp.language.schema import DEFAULT_CHECKS, Check, Step
 from crp.language.scope import Scope
 from crp.models import Attempt, Call, Completion, Message, ModelProfile, Usage, Verdict
 from crp.stages import Brief
-from crp_activities.dispatch import Dispatched, dispatch
+from crp_activities.dispatch import Dispatched, beating, dispatch
 from crp_activities.providers import ModelRequest
 from crp_activities.tools import Tools
 
@@ -49,10 +49,12 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
     """
     started = datetime.now(UTC)
     profile = brief.job.model(call.model)
-    sealed = await asyncio.to_thread(envelope.build, brief, call)
+    heartbeat = activity.heartbeat if activity.in_activity() else None
+    async with beating(heartbeat):  # a context of megabytes takes seconds to choose from
+        sealed = await asyncio.to_thread(envelope.build, brief, call)
+        prompt = shown(sealed.messages)
+        prompt_sha = await asyncio.to_thread(tools.blobs.put_text, prompt)
     request = _request(sealed, profile, brief)
-    prompt = shown(sealed.messages)
-    prompt_sha = await asyncio.to_thread(tools.blobs.put_text, prompt)
     known: dict[str, Any] = {
         "stage": call.stage,
         "step": step_id(call),
@@ -68,12 +70,12 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
         brief.job.job_id, call.stage, call.step, call.item, call.number, request.sha256
     )
     try:
-        heartbeat = activity.heartbeat if activity.in_activity() else None
         answered = await dispatch(tools.models, tools.answers, profile, request, key, heartbeat)
     except ContextOverflow as error:
         return _overflow(known, error)
-    judged = await asyncio.to_thread(judge, brief, call, answered.completion, prompt)
-    return await _attempt(tools, known, profile, answered, judged)
+    async with beating(heartbeat):
+        judged = await asyncio.to_thread(judge, brief, call, answered.completion, prompt)
+        return await _attempt(tools, known, profile, answered, judged)
 
 
 def judge(brief: Brief, call: Call, completion: Completion, prompt: str = "") -> Judged:

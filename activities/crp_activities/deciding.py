@@ -141,7 +141,8 @@ def _lists(template: Template, task: Task, capability: int) -> dict[str, JsonVal
     for wanted in template.extract:
         given = task.inputs.get(wanted.name)
         if given is not None:
-            found[wanted.name] = _as_list(wanted.name, given)
+            # An item names its step: the same one twice would be two steps of one name.
+            found[wanted.name] = list(dict.fromkeys(_as_list(wanted.name, given)))
             continue
         entries = match.find_list(wanted, task, found)
         if entries is None and (not wanted.ask or capability < wanted.min_capability):
@@ -154,11 +155,12 @@ def _lists(template: Template, task: Task, capability: int) -> dict[str, JsonVal
     return found
 
 
-def _as_list(name: str, given: JsonValue) -> JsonValue:
+def _as_list(name: str, given: JsonValue) -> list[str]:
     entries = given.split(",") if isinstance(given, str) else given
-    if not isinstance(entries, list) or not entries:
+    texts = [str(entry).strip() for entry in entries] if isinstance(entries, list) else []
+    if not any(texts):
         raise UsageError(f"input {name} must be a list such as 'A, B, C' (got {given!r})")
-    return [str(entry).strip() for entry in entries]
+    return [text for text in texts if text]
 
 
 def _inputs(template: Template, task: Task) -> dict[str, JsonValue]:
@@ -184,7 +186,7 @@ def _input(wanted: Input, given: JsonValue) -> JsonValue:
         except ValueError:
             raise UsageError(f"input {wanted.name} is a number, not {given!r}") from None
     if wanted.type == "list of text":
-        return _as_list(wanted.name, given)
+        return list(_as_list(wanted.name, given))
     return given
 
 

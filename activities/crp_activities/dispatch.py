@@ -18,10 +18,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from temporalio import activity
+from temporalio.client import RPCError, WorkflowExecutionStatus
+from temporalio.service import RPCStatusCode
 
 from crp.config import Settings
 from crp.errors import ConfigError, EngineError, ModelError, RateLimited, StoreError
@@ -34,6 +36,8 @@ from crp_activities.providers.keys import key_for, same_address
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
+ANSWER_SECONDS = timedelta(seconds=5)
+"""How long to wait for Temporal's word on whether a job has ended."""
 RECENT_SECONDS = 60.0
 """How long a finished wait counts as the present."""
 
@@ -152,7 +156,7 @@ async def dispatch(
     Raises what `Models.complete` raises; a ModelError has been journaled by then and carries all
     failures of this key in `transport`.
     """
-    progress = _Progress()
+    progress = Progress()
     asked = dataclasses.replace(request, on_progress=progress.tokens_so_far)
 
     async def ask() -> Completion:
@@ -163,7 +167,7 @@ async def dispatch(
             raise
 
     try:
-        async with _beating(heartbeat, progress):
+        async with beating(heartbeat, progress):
             completion, replayed = await answers.once(key, ask, _nobody_wants_it)
     except ModelError as error:
         error.transport = await asyncio.to_thread(answers.failures, key)
@@ -185,19 +189,39 @@ async def _note(answers: AnswerJournal, key: AnswerKey, error: ModelError) -> No
         logger.warning("a failed call is not journaled: %s", full)
 
 
-def _nobody_wants_it() -> bool:
+async def _nobody_wants_it() -> bool:
     """Whether a cancellation means that the answer is of no use any more.
 
-    An attempt that the server does not know (`not_found`) may be one of a terminated job, or one
-    whose heartbeat came too late in an outage: the second is asked again, so it is not given up.
+    An attempt that the server does not know (`not_found`) may be one of a job that ended (one that
+    is cancelled ends before the next heartbeat), or one whose heartbeat came too late in an
+    outage: the second is asked again, so it is not given up.
     """
     if not activity.in_activity():
         return True
     details = activity.cancellation_details()
-    return details is not None and details.cancel_requested
+    if details is None:
+        return False
+    return details.cancel_requested or (details.not_found and await _job_ended())
 
 
-class _Progress:
+async def _job_ended() -> bool:
+    """Ask Temporal; False when it does not answer."""
+    info = activity.info()
+    if info.workflow_id is None:
+        return False
+    try:
+        job = activity.client().get_workflow_handle(info.workflow_id, run_id=info.workflow_run_id)
+        found = await job.describe(rpc_timeout=ANSWER_SECONDS)
+    except RPCError as error:
+        return error.status == RPCStatusCode.NOT_FOUND
+    except Exception:
+        # Whatever it is: a call too many is better than an answer lost.
+        logger.exception("it is not known whether job %s has ended", info.workflow_id)
+        return False
+    return found.status != WorkflowExecutionStatus.RUNNING
+
+
+class Progress:
     """How far a call is."""
 
     def __init__(self) -> None:
@@ -212,19 +236,21 @@ class _Progress:
 
 
 @contextlib.asynccontextmanager
-async def _beating(heartbeat: Heartbeat | None, progress: _Progress) -> AsyncIterator[None]:
+async def beating(
+    heartbeat: Heartbeat | None, progress: Progress | None = None
+) -> AsyncIterator[None]:
     """Report progress every few seconds: cancellation reaches an activity only this way."""
     if heartbeat is None:
         yield
         return
-    task = asyncio.create_task(_beat(heartbeat, progress))
+    task = asyncio.create_task(_beat(heartbeat, progress or Progress()))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _beat(heartbeat: Heartbeat, progress: _Progress) -> None:
+async def _beat(heartbeat: Heartbeat, progress: Progress) -> None:
     while True:
         try:
             heartbeat(progress.report())

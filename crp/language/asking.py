@@ -97,10 +97,11 @@ def _output(brief: Brief, call: Call, step: Step) -> JsonValue:
 
 def _probe(brief: Brief) -> Question:
     task = brief.job.task
+    plain = not brief.job.config.enabled
     return Question(
         instruction="",
         names=names_of(brief, Call(stage="probe")),
-        output=final_output(brief.template),
+        output=Output() if plain else final_output(brief.template),
         task=clean(task.text),
         facts=clean(task.context),
         few_shot=brief.template.few_shot,

@@ -207,6 +207,14 @@ class Slow:
         return Completion(text="late")
 
 
+async def given_up() -> bool:
+    return True
+
+
+async def kept() -> bool:
+    return False
+
+
 async def cancelled(task: asyncio.Task[object]) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -215,7 +223,7 @@ async def cancelled(task: asyncio.Task[object]) -> None:
 
 async def test_who_gives_up_stops_the_call(tmp_path: Path) -> None:
     journal, slow = AnswerJournal(tmp_path), Slow()
-    task: asyncio.Task[object] = asyncio.create_task(journal.once(key(), slow, lambda: True))
+    task: asyncio.Task[object] = asyncio.create_task(journal.once(key(), slow, given_up))
     await slow.started.wait()
     await cancelled(task)
     assert slow.stopped
@@ -224,8 +232,8 @@ async def test_who_gives_up_stops_the_call(tmp_path: Path) -> None:
 
 async def test_who_gives_up_does_not_stop_a_call_that_another_waits_for(tmp_path: Path) -> None:
     journal, slow = AnswerJournal(tmp_path), Slow()
-    task: asyncio.Task[object] = asyncio.create_task(journal.once(key(), slow, lambda: True))
-    other = asyncio.create_task(journal.once(key(), slow, lambda: True))
+    task: asyncio.Task[object] = asyncio.create_task(journal.once(key(), slow, given_up))
+    other = asyncio.create_task(journal.once(key(), slow, given_up))
     await slow.started.wait()
     await cancelled(task)
     slow.go.set()
@@ -234,10 +242,10 @@ async def test_who_gives_up_does_not_stop_a_call_that_another_waits_for(tmp_path
 
 async def test_a_call_whose_asker_was_taken_away_still_stores_its_answer(tmp_path: Path) -> None:
     journal, slow = AnswerJournal(tmp_path), Slow()
-    task: asyncio.Task[object] = asyncio.create_task(journal.once(key(), slow, lambda: False))
+    task: asyncio.Task[object] = asyncio.create_task(journal.once(key(), slow, kept))
     await slow.started.wait()
     await cancelled(task)
-    again = asyncio.create_task(journal.once(key(), slow, lambda: False))
+    again = asyncio.create_task(journal.once(key(), slow, kept))
     slow.go.set()
     answer = await again
     assert (answer.completion.text, answer.replayed) == ("late", True)
@@ -249,9 +257,7 @@ async def test_the_end_of_a_worker_waits_for_answers_and_stops_what_does_not_com
 ) -> None:
     journal, quick, never = AnswerJournal(tmp_path), Slow(), Slow()
     for name, slow in (("quick", quick), ("never", never)):
-        task: asyncio.Task[object] = asyncio.create_task(
-            journal.once(key(name), slow, lambda: False)
-        )
+        task: asyncio.Task[object] = asyncio.create_task(journal.once(key(name), slow, kept))
         await slow.started.wait()
         await cancelled(task)
     quick.go.set()

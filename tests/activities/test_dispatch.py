@@ -439,7 +439,9 @@ class Asks:
             result_type=str,
             start_to_close_timeout=timedelta(seconds=60),
             heartbeat_timeout=timedelta(seconds=2),
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            cancellation_type=workflow.ActivityCancellationType[
+                "TRY_CANCEL" if job == "ends-at-once" else "WAIT_CANCELLATION_COMPLETED"
+            ],
         )
         return answer
 
@@ -474,15 +476,19 @@ def worker(temporal: WorkflowEnvironment, *activities: Any, **options: Any) -> W
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("job", ["waits-for-the-activity", "ends-at-once"])
 async def test_cancelling_a_job_hangs_up_on_its_model(
-    temporal: WorkflowEnvironment, answers: AnswerJournal, monkeypatch: pytest.MonkeyPatch
+    job: str,
+    temporal: WorkflowEnvironment,
+    answers: AnswerJournal,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dispatch_module, "HEARTBEAT_SECONDS", 0.2)
     models = Models()
     with ModelServer("stall") as server:
         async with worker(temporal, asking(models, answers, over_http(server))):
             handle = await temporal.client.start_workflow(
-                Asks.run, "cancelled", id=str(uuid.uuid4()), task_queue="q"
+                Asks.run, job, id=str(uuid.uuid4()), task_queue="q"
             )
             await until(lambda: server.calls == 1)
             await handle.cancel()

@@ -509,3 +509,70 @@ async def test_curation_runs_every_so_many_jobs(bench: Bench) -> None:
         ran = await bench.run(GOOD, FORCED, job_id=f"job-{number}", curation_interval=2)
         curated.append("curated" in ran.kinds)
     assert curated == [False, True, False, True]
+
+
+class Broken(TraceStore):
+    def record(self, record: JobRecord) -> Recorded:
+        raise ValueError("a bug")
+
+
+async def test_a_bug_in_the_store_does_not_cost_the_answer(bench: Bench) -> None:
+    with Broken(None) as store:
+        ran = await bench.run(GOOD, store=store)
+    assert (ran.result.status, ran.result.answer) == ("completed", ADVICE)
+    assert any("the job is not recorded" in note for note in ran.result.notes)
+
+
+async def test_to_cancel_a_job_that_has_its_answer_is_too_late(bench: Bench) -> None:
+    reasoning = bench.reasoning(ScriptedModel(GOOD))
+    land, recording = reasoning.stages.record, asyncio.Event()
+
+    async def slow(record: JobRecord) -> Recorded:
+        if not recording.is_set():
+            recording.set()
+            await asyncio.Event().wait()
+        return await land(record)
+
+    reasoning.stages.record = slow  # type: ignore[method-assign]
+    job = asyncio.create_task(reasoning.run())
+    await recording.wait()
+    job.cancel()
+    result = await job
+    kept = bench.store.job("job")
+    assert kept is not None
+    assert (result.status, result.answer, kept["status"]) == ("completed", ADVICE, "completed")
+
+
+async def test_a_probe_that_is_asked_again_as_the_direct_answer_counts_once(bench: Bench) -> None:
+    ran = await bench.run({"Describe": "", TASK: ""})
+    assert ran.result.usage.calls == len(ran.model.requests)
+    made = [(a.stage, a.step, a.number) for a in ran.reasoning.ledger.attempts]
+    assert len(made) == len(set(made))
+
+
+@pytest.mark.parametrize("said", ["I'm sorry, but I can't help with that.", "No table at all."])
+async def test_a_plain_dispatch_gives_what_the_model_says(bench: Bench, said: str) -> None:
+    listed = GARDEN + "synthesize: {prompt: Write it, output: json}\n"
+    ran = await bench.run({TASK: said}, TASK, listed, enabled=False)
+    assert (ran.result.status, ran.result.answer) == ("completed", said)
+    assert ran.prompts == [TASK]
+
+
+LISTED = """
+format: 1
+template: listed
+match: [garden]
+complexity: 3
+extract:
+  plants: {ask: Which plants are meant?, from: none, min: 2, otherwise: [rose, oak]}
+steps:
+  about: {for_each: plants, prompt: "Describe the plant {{ item }}.", scaffold: none}
+"""
+
+
+async def test_an_item_that_is_given_twice_is_one_step(bench: Bench) -> None:
+    task = Task(text=TASK, orc="on", inputs={"plants": "rose, oak, rose,,"})
+    ran = await bench.run({"Describe the": "It is a green plant."}, task, LISTED)
+    assert ran.reasoning.plan is not None
+    assert [s.id for s in ran.reasoning.plan.steps] == ["about/rose", "about/oak"]
+    assert ran.result.usage.calls == 2

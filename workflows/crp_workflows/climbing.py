@@ -64,7 +64,8 @@ async def asked(state: JobState, ask: Ask, call: Call) -> Attempt:
     except ModelError as error:
         _tell_unanswered(state, call, error)
         raise
-    state.ledger.tried(attempt)
+    if not state.ledger.knows(attempt):
+        state.ledger.tried(attempt)
     return attempt
 
 

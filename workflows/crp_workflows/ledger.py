@@ -55,6 +55,17 @@ class Ledger:
             self.notes.append(text)
             self.say("noted", text=text)
 
+    def knows(self, attempt: Attempt) -> bool:
+        """Whether this is an answer that the job had before, given again by the answer journal.
+
+        A direct answer asks first what the probe has asked: one call, paid and counted once.
+        """
+
+        def name(a: Attempt) -> tuple[str, str, int, str]:
+            return a.stage, a.step, a.number, a.prompt_sha256
+
+        return attempt.replayed and name(attempt) in map(name, self.attempts)
+
     def tried(self, attempt: Attempt) -> None:
         """Count one model call."""
         self.attempts.append(attempt)

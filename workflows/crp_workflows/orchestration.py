@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from crp.errors import CRPError, JobFailed, StoreError
+from crp.errors import CRPError, JobFailed
 from crp.language.plan import OUTLINE, ladder_of, outline_template, start_level
 from crp.language.schema import DEFAULT_LADDER, Extract
 from crp.models import (
@@ -40,6 +40,8 @@ FALLBACK = "generic-analysis"
 """The template of the box for what no other template fits."""
 
 EXTRACT_LADDER = (Rung(action="retry"),)
+PLAIN_LADDER = (Rung(action="accept_best"),)
+"""One dispatch: whatever the model says is the answer."""
 FEWEST_OUTLINE = 3
 """A model's own list of fewer steps is not a plan (spec, section 4)."""
 
@@ -211,7 +213,7 @@ class Reasoning(JobState):
     async def _answer_directly(self, *, laddered: bool = True) -> None:
         """One ICML dispatch of the whole task, again only when nothing usable comes back."""
         assert self.brief is not None
-        rungs = DEFAULT_LADDER if laddered else ()
+        rungs = DEFAULT_LADDER if laddered else PLAIN_LADDER
         climbed = await climb(self, self.stages.probe, self._whole_task(), rungs)
         if climbed.taken is None:
             raise JobFailed(f"the model gave no usable answer: {climbed.reason or 'it was empty'}")
@@ -397,8 +399,8 @@ class Reasoning(JobState):
         if not self.job.config.enabled:
             return
         try:
-            recorded = await self.stages.record(self.record())
-        except StoreError as error:
+            recorded = await self._recorded()
+        except CRPError as error:  # also a bug in the store: it must not cost the answer
             self.ledger.note(f"the job is not recorded: {error}")
             self.result = self.result.model_copy(update={"notes": tuple(self.ledger.notes)})
             return
@@ -412,11 +414,23 @@ class Reasoning(JobState):
         self.ledger.say("recorded", stage="record", stored=recorded.stored, reason=recorded.reason)
         await self._curate(recorded)
 
+    async def _recorded(self) -> Recorded:
+        """Land the record. To cancel a job that has its answer is too late: it lands again."""
+        assert self.result is not None
+        try:
+            return await self.stages.record(self.record())
+        except asyncio.CancelledError:
+            if self.result.status == "cancelled":  # asked twice
+                raise
+        return await self.stages.record(self.record())
+
     async def _curate(self, recorded: Recorded) -> None:
         if not (recorded.curation_due and self.job.config.rtl_enabled):
             return
         try:
             report = await self.stages.curate(self.job.config)
+        except asyncio.CancelledError:
+            return  # the next job that is due does it; this one has its answer
         except CRPError as error:
             self.ledger.note(f"the library was not curated: {error}")
             return
