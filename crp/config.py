@@ -14,9 +14,10 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -64,6 +65,20 @@ class ModelSettings(BaseModel):
     repeat_penalty: float | None = Field(default=None, allow_inf_nan=False)
     input_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     output_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secrets(cls, base_url: str) -> str:
+        # It is frozen into every job, and so into histories and traces.
+        if "@" in urlsplit(base_url).netloc:
+            raise ValueError("a key or password does not belong here: name it by api_key_env")
+        return base_url
+
+    def over_embedded(self) -> ModelSettings:
+        """Settings that name no server of their own change the embedded model's."""
+        if self.base_url or "provider" in self.model_fields_set:
+            return self
+        return EMBEDDED.model_copy(update=self.model_dump(exclude_unset=True))
 
     def profile(self, alias: str, cut_points: tuple[float, float, float]) -> ModelProfile:
         capability = self.capability
@@ -168,6 +183,13 @@ class Settings(BaseSettings):
             *(TomlConfigSettingsSource(settings_cls, toml_file=file) for file in files),
         )
 
+    @field_validator("models")
+    @classmethod
+    def _complete(cls, models: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
+        """Settings of `default` that name no server change the embedded model's."""
+        default = models.get("default")
+        return {**models, "default": default.over_embedded()} if default else models
+
     def model(self, alias: str) -> ModelSettings:
         """The settings of an alias; `default` is the embedded model unless configured."""
         return self.models.get(alias) or self.models.get("default") or EMBEDDED
@@ -214,4 +236,6 @@ def _explain(error: ValidationError, under: str = "") -> str:
     if name.rpartition(".")[2] == "api_key":
         return f"{what}: name the variable that holds it as api_key_env"
     # What no setting is may be anything, a key too: it is not shown.
-    return what if first["type"] == "extra_forbidden" else f"{what} (got {first.get('input')!r})"
+    # Nor what one of our own checks refused: it may have been refused for holding a password.
+    hidden = first["type"] in ("extra_forbidden", "value_error")
+    return what if hidden else f"{what} (got {first.get('input')!r})"

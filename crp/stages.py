@@ -60,6 +60,8 @@ class Route(Wire):
     complexity: Complexity
     names: dict[str, JsonValue] = Field(default_factory=dict)
     """Inputs, and the lists that stand in the request itself."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the request was read."""
 
 
 class PlanRequest(Wire):

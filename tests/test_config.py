@@ -33,3 +33,20 @@ def test_a_number_without_end_is_refused(
     """It has no form in JSON: the job would arrive with nothing in its place."""
     said = refused(tmp_path, monkeypatch, f"CRP_MODELS__DEFAULT__{name}", "inf")
     assert f"models.default.{name.lower()}" in said
+
+
+def test_one_field_of_the_default_changes_the_embedded_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRP_MODELS__DEFAULT__TIMEOUT", "10")
+    default = load_settings(tmp_path).profiles()["default"]
+    assert (default.provider, default.timeout, default.capability) == ("embedded", 10, 0)
+
+
+def test_a_password_in_an_address_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRP_MODELS__DEFAULT__BASE_URL", "http://me:hunter2@example.org/v1")
+    with pytest.raises(ConfigError, match="api_key_env") as caught:
+        load_settings(tmp_path)
+    assert "hunter2" not in str(caught.value)

@@ -52,7 +52,9 @@ def route(job: Job, library: Library, forced: str | None = None) -> Route:
     source = _source(library, wanted or (ranked[0].template if matched else FALLBACK))
     template = _compiled(source.text, source.name)
     capability = job.model("default").capability
-    names = {**_inputs(template, task), **_lists(template, task, capability), "sheet": _sheet(task)}
+    found = _lists(template, task, capability)
+    notes = [_shorten(found, name, template.limits.items) for name in found]
+    names = {**_inputs(template, task), **found, "sheet": _sheet(task)}
     return Route(
         source=source,
         template=template,
@@ -60,6 +62,7 @@ def route(job: Job, library: Library, forced: str | None = None) -> Route:
         matched=matched,
         complexity=complexity_of(template, task, names),
         names=names,
+        notes=tuple(note for note in notes if note),
     )
 
 
@@ -153,6 +156,15 @@ def _lists(template: Template, task: Task, capability: int) -> dict[str, JsonVal
         if not problem:
             found[wanted.name] = list(kept)
     return found
+
+
+def _shorten(found: dict[str, JsonValue], name: str, most: int) -> str:
+    """Hold a list to the template's limit; say what that cost."""
+    entries = found[name]
+    if not isinstance(entries, list) or len(entries) <= most:
+        return ""
+    found[name] = entries[:most]
+    return f"{name}: the first {most} of {len(entries)} are used, the template's limit"
 
 
 def _as_list(name: str, given: JsonValue) -> list[str]:

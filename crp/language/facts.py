@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from crp.language.words import content, sentences, stems
@@ -58,6 +59,7 @@ def tokens(text: str) -> int:
     return math.ceil(letters / 3.6 + blanks * 0.2 + marks + other * 0.75)
 
 
+@lru_cache(maxsize=4)
 def passages(context: str) -> tuple[Passage, ...]:
     """Split a context at its headings, paragraphs and list lines; huge paragraphs at sentences."""
     found: list[Passage] = []
@@ -146,11 +148,17 @@ def select(passages: Sequence[Passage], query: str, budget_tokens: int) -> tuple
 
 def _ranked(passages: Sequence[Passage], query: str) -> list[int]:
     asked = set(content(stems(query[:20_000])))
-    shared = [asked & set(stems(passage.whole)) for passage in passages]
+    shared = [asked & own for own in _stems(tuple(passages))]
     spread = Counter(word for found in shared for word in found)
     weight = {w: math.log(1 + (len(passages) - n + 0.5) / (n + 0.5)) for w, n in spread.items()}
     scores = [sum(sorted(weight[word] for word in found)) for found in shared]
     return sorted(range(len(passages)), key=lambda i: (-scores[i], i))
+
+
+@lru_cache(maxsize=4)
+def _stems(passages: tuple[Passage, ...]) -> tuple[frozenset[str], ...]:
+    """The words of each passage: the calls of a job search the same facts again and again."""
+    return tuple(frozenset(stems(passage.whole)) for passage in passages)
 
 
 def about(passages: Sequence[Passage], query: str) -> tuple[Passage, ...]:
@@ -161,7 +169,7 @@ def about(passages: Sequence[Passage], query: str) -> tuple[Passage, ...]:
     wanted = set(content(stems(query[:20_000]))) or set(stems(query[:20_000]))
     if not wanted:
         return ()
-    shared = [len(wanted & set(stems(passage.whole))) for passage in passages]
+    shared = [len(wanted & own) for own in _stems(tuple(passages))]
     best = max(shared, default=0)
     return tuple(p for p, n in zip(passages, shared, strict=True) if n == best > 0)
 

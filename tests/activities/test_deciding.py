@@ -73,3 +73,10 @@ def test_inputs_have_defaults_and_are_checked() -> None:
 def test_a_list_may_be_given_instead_of_found() -> None:
     found = route(job("Compare things", template="comparison", inputs={"items": "A, B"}), library())
     assert found.names["items"] == ["A", "B"]
+
+
+def test_a_list_is_held_to_the_limit_of_the_template_and_that_is_told() -> None:
+    many = ", ".join(f"thing {n}" for n in range(3000))
+    found = route(job("Compare things", template="comparison", inputs={"items": many}), library())
+    assert found.names["items"] == [f"thing {n}" for n in range(6)]
+    assert found.notes == ("items: the first 6 of 3000 are used, the template's limit",)

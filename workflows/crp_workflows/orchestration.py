@@ -113,6 +113,8 @@ class Reasoning(JobState):
             matched=self.route.matched,
             reasons=list(match.reasons) if match else [],
         )
+        for note in self.route.notes:
+            self.ledger.note(note)
 
     def _briefed(self, route: Route) -> Brief:
         return Brief(
@@ -134,6 +136,10 @@ class Reasoning(JobState):
             except CRPError as error:
                 # A queue that is full answers late; the rules must not wait for it.
                 reason = f"not sampled: {error}"
+                self.ledger.note(
+                    f"no worker of model {self.profile.alias!r} said how busy it is ({error}); "
+                    "if none is running, the job waits for one: see `crp worker`"
+                )
                 self.reading = Reading(pressure=Pressure.NONE, reason=reason)
         self.ledger.say(
             "pressure.sampled",

@@ -71,7 +71,7 @@ class JobState:
             self.ledger.note(
                 f"incomplete: {len(failed)} of {len(self.ledger.steps)} steps ({names})"
             )
-        return "incomplete" if failed and self.best() != "probe" else "completed"
+        return "incomplete" if failed and self.best() in ("joined", "synthesized") else "completed"
 
     def outcome(self, status: JobStatus, error: str = "") -> JobResult:
         chosen = self.best() if self.scores else next(iter(self.candidates), "")
