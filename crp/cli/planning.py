@@ -100,6 +100,8 @@ def _print_head(seen: Preview, request: Request) -> None:
     out(f"model       {model.name or model.alias}, capability {model.capability}")
     out(f"gate        {_gate(seen.gate, request)}")
     for name, value in seen.route.names.items():
+        if name == "sheet":  # the facts themselves: the user has them
+            continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         out(f"{name:<11} {one_line(shown, 300)}")
     for name, when in seen.unknown.items():

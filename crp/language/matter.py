@@ -249,7 +249,7 @@ def grounded_in(answer: Answer, value: JsonValue) -> Finding | None:
     total = sum(weights.values())
     score = sum(n for w, n in weights.items() if w in known) / total if total else 1.0
     strange = [w for w in weights if w not in known and (w in own_names or len(w) > 6)]
-    wrong = [*invented, *strange]
+    wrong = [*invented, *(strange or [w for w in weights if w not in known])]
     hint = f"Use only the facts. Leave out: {_few(wrong, 4)}." if wrong else "Use only the facts."
     detail = f"not in the sources: {_few(wrong, 8)}" if wrong else ""
     return Finding(score * 0.5 ** min(len(invented), 10), detail, hint)

@@ -224,11 +224,14 @@ def _description(step: Step, item: str | None, index: int, brief: Brief) -> str:
         filled = text.render(step.text, _names(step, item, index, brief))
     except TemplateError:
         return step.title
-    # What stands before the instruction is earlier answers and their headings.
-    own = (
-        s for s in sentences(filled) if _UNKNOWN not in s and s[0] != "#" and not s.endswith(":")
-    )
+    # What stands before the instruction is the task, earlier answers and their headings.
+    said = set(sentences(brief.job.task.text))
+    own = (s for s in sentences(filled) if s not in said and _is_own(s))
     return shorten(next(own, step.title), 200)
+
+
+def _is_own(sentence: str) -> bool:
+    return _UNKNOWN not in sentence and sentence[0] != "#" and not sentence.endswith(":")
 
 
 def _names(step: Step, item: str | None, index: int, brief: Brief) -> dict[str, JsonValue]:

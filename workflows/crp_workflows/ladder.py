@@ -38,9 +38,10 @@ def next_move(ladder: Sequence[Rung], call: Call, last: Attempt, tried: Sequence
 
 
 def best(tried: Sequence[Attempt]) -> Attempt | None:
-    """The usable attempt of highest quality; the earlier one of equals."""
+    """The usable attempt of highest quality, one that was cut off only where all were; the
+    earlier one of equals."""
     usable = [attempt for attempt in tried if attempt.usable]
-    return max(usable, key=lambda attempt: attempt.quality, default=None)
+    return max(usable, key=lambda a: (a.finish_reason != "length", a.quality), default=None)
 
 
 def reasons(attempt: Attempt) -> tuple[str, ...]:
