@@ -52,7 +52,7 @@ def _quality(result: JobResult) -> list[str]:
 
 
 def _part(part: Verdict) -> str:
-    detail = f": {one_line(part.detail, 60)}" if part.detail and not part.passed else ""
+    detail = f": {one_line(part.detail, 60)}" if part.detail else ""
     return f"  {part.score:.2f}  {one_line(part.check, 60)}{detail}"
 
 
