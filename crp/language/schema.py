@@ -131,7 +131,8 @@ class Extract(Wire):
     examples: tuple[ExtractExample, ...] = ()
     model: str = "default"
     min_capability: Capability = 0
-    """Weaker models are not asked: for them the list is `otherwise`."""
+    """Weaker models are not asked: for them the list is that of the nearest example, by the words
+    that its task and the request share, or `otherwise`."""
 
 
 class Step(Wire):
