@@ -28,8 +28,6 @@ from crp_activities.dispatch import Dispatched, beating, dispatch
 from crp_activities.providers import ModelRequest
 from crp_activities.tools import Tools
 
-FEWEST_STEPS = 3
-
 
 class Judged(NamedTuple):
     """What an answer is worth."""
@@ -163,9 +161,9 @@ def _judge_list(brief: Brief, call: Call, text: str) -> Judged:
 
 def _judge_outline(text: str) -> Judged:
     steps = parse_outline(text)
-    enough = len(steps) >= FEWEST_STEPS
+    enough = len(steps) >= asking.FEWEST_STEPS
     verdict = Verdict(
-        check=f"at least {FEWEST_STEPS} steps",
+        check=f"at least {asking.FEWEST_STEPS} steps",
         score=1.0 if enough else 0.0,
         passed=enough,
         detail=f"{len(steps)} steps",

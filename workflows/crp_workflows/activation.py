@@ -48,8 +48,9 @@ def after_probe(decision: GateDecision, quality: float, threshold: float) -> Gat
 
 def step_cap(config: MetaLearningConfig, pressure: Pressure) -> int:
     """The most micro-steps a plan may have under this pressure (spec, section 2)."""
-    cap = 10 if pressure <= Pressure.LOW else 5 if pressure == Pressure.MODERATE else 3
-    return min(config.orc_max_steps, cap) if pressure > Pressure.LOW else config.orc_max_steps
+    if pressure <= Pressure.LOW:
+        return config.orc_max_steps
+    return min(config.orc_max_steps, 5 if pressure == Pressure.MODERATE else 3)
 
 
 def _forced(job: Job) -> GateDecision | None:

@@ -36,14 +36,9 @@ from crp_workflows import activation
 from crp_workflows.climbing import asked, climb
 from crp_workflows.state import JobState
 
-FALLBACK = "generic-analysis"
-"""The template of the box for what no other template fits."""
-
 EXTRACT_LADDER = (Rung(action="retry"),)
 PLAIN_LADDER = (Rung(action="accept_best"),)
 """One dispatch: whatever the model says is the answer."""
-FEWEST_OUTLINE = 3
-"""A model's own list of fewer steps is not a plan (spec, section 4)."""
 
 
 class Reasoning(JobState):
@@ -259,7 +254,7 @@ class Reasoning(JobState):
         call = Call(stage="decompose", step=OUTLINE)
         climbed = await climb(self, self.stages.outline, call, ())
         steps = _texts(climbed.taken.value) if climbed.taken else ()
-        if len(steps) < FEWEST_OUTLINE:
+        if not steps:
             return False
         names = {**self.brief.names, OUTLINE: list(steps)}
         self.brief = self.brief.model_copy(
