@@ -189,6 +189,9 @@ class TemplateSource(Wire):
     sha256: str
     origin: str = ""
     """Where it was found, for people: `box`, `user`, `project` or a path."""
+    base: str = ""
+    """The text of the template that it extends; `sha256` is then that of both, one after the
+    other."""
 
 
 class Library(Wire):
@@ -197,6 +200,8 @@ class Library(Wire):
     templates: tuple[TemplateSource, ...] = ()
     scaffolds: str = ""
     """The text of scaffolds.yaml: the default help of each level."""
+    snippets: str = ""
+    """The text of _snippets.yaml: texts that every template may use."""
 
     def get(self, name: str) -> TemplateSource | None:
         return next((t for t in self.templates if t.name == name), None)
@@ -368,11 +373,13 @@ class PlannedStep(Wire):
     """Position in the fan-out, from 0."""
     title: str
     description: str = ""
-    kind: Literal["prompt", "render"] = "prompt"
+    kind: Literal["prompt", "render", "calculate", "pick", "use"] = "prompt"
     needs: tuple[str, ...] = ()
     """Ids of the planned steps whose outputs it reads."""
     optional_needs: tuple[str, ...] = ()
     """Needs that it can do without when they failed."""
+    late: bool = False
+    """Its `when` is decided when its turn comes."""
     level: Level = Level.NONE
     model: str = "default"
     ladder: tuple[Rung, ...] = ()
@@ -469,23 +476,41 @@ class Completion(Wire):
 ModelStage = Literal["probe", "extract", "decompose", "execute", "synthesize"]
 
 
+CallPart = Literal["", "when", "until", "critique", "judge"]
+
+
 class Call(Wire):
     """One question to a model, or one text to render: what the activity needs beside the brief."""
 
     stage: ModelStage
     step: str = ""
     """The id of the template's step or list; empty for the probe."""
+    part: CallPart = ""
+    """What of the step is meant: the step itself, its conditions, its critique, or a judge."""
+    within: str = ""
+    """The planned id of the step, in the job's own template, that this call works for: `use`."""
     item: str | None = None
     index: int = 0
     number: int = 1
     """The attempt, from 1."""
+    round: int = 0
+    """Of `repeat`, from 0."""
+    sample: int = 0
+    """Of `samples`, from 0."""
     level: Level = Level.NONE
     model: str = "default"
     temperature: float | None = None
     hints: tuple[str, ...] = ()
     """Why the last attempt was not good enough."""
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
-    """What earlier steps made, by step id: a value, or for a fan-out a mapping item -> value."""
+    """What earlier steps made, by step id: a value, or for a fan-out a mapping item -> value. A
+    step in sequence finds its own earlier items here."""
+    draft: JsonValue = None
+    """The answer that a critique or a judge looks at; in a later round of `repeat`, the last one."""
+    critique: JsonValue = None
+    """What the critique said of `draft`."""
+    question: str = ""
+    """A judge's."""
     shrink: int = 0
     """How often the prompt was too long for the server: each halves its budget."""
 
@@ -496,7 +521,10 @@ class Attempt(Wire):
     stage: ModelStage
     step: str = ""
     """The planned step's id (`profile/Vue`); empty for the probe."""
+    part: CallPart = ""
     number: int = 1
+    round: int = 0
+    sample: int = 0
     level: Level = Level.NONE
     model: str = "default"
     status: Literal["ok", "content", "overflow", "transport"] = "ok"
@@ -543,6 +571,8 @@ class Candidate(Wire):
     text: str
     value: JsonValue = None
     finish_reason: str = "stop"
+    judged: dict[str, float] = Field(default_factory=dict)
+    """What a judge said, 0 or 1, by its question."""
 
 
 class Score(Wire):
@@ -569,7 +599,7 @@ class Event(Wire):
     body: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-StepStatus = Literal["waiting", "running", "done", "accepted", "failed", "skipped"]
+StepStatus = Literal["waiting", "running", "done", "accepted", "failed", "skipped", "unneeded"]
 
 
 class StepRecord(Wire):
@@ -580,7 +610,8 @@ class StepRecord(Wire):
     item: str | None = None
     title: str = ""
     status: StepStatus = "waiting"
-    """`accepted`: the best of several attempts was taken although a check failed."""
+    """`accepted`: the best of several attempts was taken although a check failed. `unneeded`: its
+    `when` did not hold when its turn came; nothing is missing for it."""
     reason: str = ""
     level_start: Level = Level.NONE
     level_end: Level = Level.NONE

@@ -28,6 +28,7 @@ OutputKind = Literal[
     "choice",
     "fields",
     "table",
+    "schema",
 ]
 
 
@@ -56,6 +57,8 @@ class Output(Wire):
     fields: tuple[OutputField, ...] = ()
     columns: tuple[str, ...] = ()
     """For `table`; an entry `{{ items }}` stands for one column an item."""
+    json_schema: dict[str, JsonValue] = Field(default_factory=dict)
+    """For `schema`: the JSON Schema of the answer, of the keywords that the loader allows."""
 
     @property
     def label(self) -> str:
@@ -76,6 +79,8 @@ class Check(Wire):
     value: JsonValue = None
     at_least: Quality | None = None
     weight: float = Field(default=1.0, ge=0)
+    when: str = ""
+    """A condition over the names of the step; the check counts only where it holds."""
     hint: str = ""
     otherwise: Literal["retry", "warn", "stop"] = "retry"
 
@@ -135,20 +140,71 @@ class Extract(Wire):
     that its task and the request share, or `otherwise`."""
 
 
+class Pick(Wire):
+    """`pick:` choose passages or entries by code. The result is a list, the best first; with
+    `top: 1` it is one text."""
+
+    source: str = "facts"
+    """`from:` `facts` (the passages of the context), or the name of a list, an input or a step."""
+    by: str = ""
+    """An expression over `entry` and all other names that gives the value to rank by, such as
+    `sheet[entry].price`. Empty: by the words that an entry shares with `about`."""
+    order: Literal["highest", "lowest"] = "highest"
+    where: str = ""
+    """A condition over `entry`: others are left out before the ranking."""
+    top: int = Field(default=3, ge=1, le=50)
+
+
+class Use(Wire):
+    """`use:` another template solves a part of the task; its answer is the step's output."""
+
+    template: str
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Inputs and lists of that template, as texts."""
+
+
+class Repeat(Wire):
+    """`repeat:` ask again until an answer is good enough.
+
+    A round is: the step, its critique, the condition. In the next round the step's texts may use
+    `previous` (the last answer) and `feedback` (what the critique said); where they do not use
+    `feedback`, it closes the prompt.
+    """
+
+    until: str
+    """A condition over `critique`, the step's own id and all other names."""
+    max: int = Field(default=2, ge=1, le=5)
+    """Most rounds after the first."""
+    critique: Step | None = None
+    """A prompt that looks at the answer; its output is called `critique`."""
+
+
+StepKind = Literal["prompt", "render", "calculate", "pick", "use"]
+
+
 class Step(Wire):
     """One micro-step, or a fan-out of one over a list."""
 
     id: str
     title: str = ""
-    kind: Literal["prompt", "render"] = "prompt"
+    kind: StepKind = "prompt"
     text: str
-    """The prompt, or the text to render."""
+    """By kind: the prompt; the text to render; the text whose last line is the expression to
+    work out; what passages are picked for (`about:`); the task for the other template."""
+    pick: Pick | None = None
+    use: Use | None = None
     system: str = ""
     when: str = ""
-    """A condition over what is known when the plan is made: the task, inputs, lists, the sheet.
-    A step whose condition is false is left out of the plan."""
+    """A condition. Where it reads only what is known when the plan is made (task, inputs, lists,
+    sheet, complexity, capability), a step whose condition is false is left out of the plan."""
+    late: bool = False
+    """Its `when` reads what steps give: it is decided when the step's turn comes, for each item."""
     for_each: str = ""
     """The name of the list to fan out over."""
+    order: Literal["at_once", "in_sequence"] = "at_once"
+    """`in_sequence`: each item waits for the one before it, and sees in `previous` a list of
+    records `{item, answer}`, or `{item, field, ...}` where the output has fields. `[1]` in an item
+    stands for the answer to item 1."""
     item_name: str = "item"
     """`as:` how the texts call the current entry."""
     needs: tuple[str, ...] = ()
@@ -168,10 +224,21 @@ class Step(Wire):
     model: str = "default"
     max_tokens: int | None = None
     temperature: float | None = None
+    samples: int = Field(default=1, ge=1, le=9)
+    """How many answers are asked for; `vote` chooses one."""
+    vote: str = ""
+    """The field that is voted on; empty: the whole answer. Ties go to the earlier answer."""
+    fresh: bool = False
+    """The prompt is its instruction alone: no task line, no examples, and facts only where `facts`
+    is written (chain-of-verification: who checks must not see what led to the answer)."""
+    repeat: Repeat | None = None
     few_shot: FewShot | None = None
     """None: as the template says."""
     facts: str = "all"
     """Which facts the prompt gets: `all`, `none`, or a text: only the passages that match it."""
+
+
+Repeat.model_rebuild()
 
 
 class ComplexityRule(Wire):
@@ -227,6 +294,8 @@ class Template(Wire):
     description: str = ""
     version: str = ""
     license: str = ""
+    extends: str = ""
+    """The template that this one was merged into; its texts are in here already."""
     tags: tuple[str, ...] = ()
     match: MatchRules = MatchRules()
     complexity: ComplexityRules = ComplexityRules()
@@ -266,6 +335,9 @@ CHECK_KINDS: dict[str, str] = {
     "grounded_in": "numbers and content words come from these steps, inputs, or `facts`",
     "keeps": "the numbers and names of these facts or steps are kept in the answer",
     "no_echo": "the answer is not the prompt said again",
+    "agrees_with": "the answer says the same as that step: `agrees_with: first_guess`",
+    "expr": "a condition over the fields of the answer: `expr: reasons | length >= 2`",
+    "judge": "a model answers this yes/no question about the answer with yes; costs a call",
 }
 """Every check word that this version knows, and what it asks."""
 
