@@ -476,7 +476,7 @@ class Completion(Wire):
 ModelStage = Literal["probe", "extract", "decompose", "execute", "synthesize"]
 
 
-CallPart = Literal["", "when", "until", "critique", "judge"]
+CallPart = Literal["", "when", "until", "critique", "judge", "check"]
 
 
 class Call(Wire):
@@ -486,7 +486,8 @@ class Call(Wire):
     step: str = ""
     """The id of the template's step or list; empty for the probe."""
     part: CallPart = ""
-    """What of the step is meant: the step itself, its conditions, its critique, or a judge."""
+    """What of the step is meant: the step itself, its conditions, its critique, a judge; or
+    `check`: hold `draft`, which another template made, to what the step asks."""
     within: str = ""
     """The planned id of the step, in the job's own template, that this call works for: `use`."""
     item: str | None = None
@@ -506,11 +507,14 @@ class Call(Wire):
     """What earlier steps made, by step id: a value, or for a fan-out a mapping item -> value. A
     step in sequence finds its own earlier items here."""
     draft: JsonValue = None
-    """The answer that a critique or a judge looks at; in a later round of `repeat`, the last one."""
+    """The answer that a critique, a judge or a check looks at; in a later round of `repeat`, the
+    last one."""
     critique: JsonValue = None
     """What the critique said of `draft`."""
     question: str = ""
     """A judge's."""
+    use: str = ""
+    """The template that answers instead of a prompt: the rung `use`."""
     shrink: int = 0
     """How often the prompt was too long for the server: each halves its budget."""
 
@@ -601,6 +605,8 @@ class Event(Wire):
 
 StepStatus = Literal["waiting", "running", "done", "accepted", "failed", "skipped", "unneeded"]
 
+FULFILLED: tuple[StepStatus, ...] = ("done", "accepted", "unneeded")
+
 
 class StepRecord(Wire):
     """How one planned step went."""
@@ -622,6 +628,11 @@ class StepRecord(Wire):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     needs: tuple[str, ...] = ()
+
+    @property
+    def fulfilled(self) -> bool:
+        """Whether nothing is missing for it: it gave its output, or was not needed."""
+        return self.status in FULFILLED
 
 
 JobStatus = Literal["running", "completed", "incomplete", "failed", "cancelled"]

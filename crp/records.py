@@ -19,7 +19,7 @@ from crp.client import Engine, connect_running
 from crp.config import Settings
 from crp.errors import NON_RETRYABLE, EngineError, NotFound
 from crp.failures import from_failure
-from crp.models import ReasoningTrace
+from crp.models import JobRecord, ReasoningTrace
 from crp.stages import STORE_QUEUE
 from crp_analytics.sql import Table
 from crp_analytics.store import TraceStore
@@ -65,6 +65,23 @@ class Records:
                 return None
         with self._open() as store:
             return store.job(job_id)
+
+    async def record(self, job_id: str) -> JobRecord | None:
+        """Give a finished job's whole record with its prompts and answers, or None."""
+        if self.engine:
+            try:
+                return await self._ask("store_record", [job_id], JobRecord)
+            except NotFound:
+                return None
+        with self._open() as store:
+            return store.record_of(job_id)
+
+    async def add_trace(self, trace: ReasoningTrace) -> bool:
+        """Put a trace into the library; False when it is there already."""
+        if self.engine:
+            return await self._ask("store_add_trace", [trace], bool)
+        with self._open() as store:
+            return store.add_trace(trace)
 
     async def job_ids(self, beginning: str) -> list[str]:
         """Give the ids of finished jobs that begin like this, the latest first, at most 20."""

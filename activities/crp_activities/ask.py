@@ -1,7 +1,7 @@
 """One model call of a job: envelope, dispatch, parser, checks. The only way to a model.
 
-Touches the model (through `dispatch`, journal first) and the blob store. What the stages differ in
-is how the answer is judged; what a bad answer leads to is the ladder's decision, not made here.
+Touches the model (through `dispatch`, journal first) and the blob store. How an answer is judged
+is in `crp.language.judging`; what a bad one leads to is the ladder's decision, not made here.
 """
 
 from __future__ import annotations
@@ -9,35 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import JsonValue
 from temporalio import activity
 
 from crp.errors import ContextOverflow
-from crp.language import asking, checks, envelope, outputs
-from crp.language.lists import guard
-from crp.language.loops import without_loop
-from crp.language.plan import parse_outline
-from crp.language.scaffolds import take_off
-from crp.language.schema import DEFAULT_CHECKS, Check, Step
-from crp.language.scope import Scope
+from crp.language import checks, envelope
+from crp.language.judging import Judged, judge
 from crp.models import Attempt, Call, Completion, Message, ModelProfile, Usage, Verdict
 from crp.stages import Brief
 from crp_activities.dispatch import Dispatched, beating, dispatch
 from crp_activities.providers import ModelRequest
 from crp_activities.tools import Tools
 
-
-class Judged(NamedTuple):
-    """What an answer is worth."""
-
-    output: str
-    value: JsonValue
-    verdicts: tuple[Verdict, ...]
-    stop: bool = False
-    finish_reason: str = ""
-    """Empty: what the server said."""
+__all__ = ["Judged", "ask", "judge", "known", "shown", "step_id"]
 
 
 async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
@@ -53,10 +38,8 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
         prompt = shown(sealed.messages)
         prompt_sha = await asyncio.to_thread(tools.blobs.put_text, prompt)
     request = _request(sealed, profile, brief)
-    known: dict[str, Any] = {
-        "stage": call.stage,
-        "step": step_id(call),
-        "number": call.number,
+    about: dict[str, Any] = {
+        **known(call),
         "level": call.level,
         "model": call.model,
         "prompt_sha256": prompt_sha,
@@ -65,55 +48,41 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
         "started_at": started,
     }
     key = tools.answers.key(
-        brief.job.job_id, call.stage, call.step, call.item, call.number, request.sha256
+        brief.job.job_id, call.stage, _place(call), call.item, call.number, request.sha256
     )
     try:
         answered = await dispatch(tools.models, tools.answers, profile, request, key, heartbeat)
     except ContextOverflow as error:
-        return _overflow(known, error)
+        return _overflow(about, error)
     async with beating(heartbeat):
         judged = await asyncio.to_thread(judge, brief, call, answered.completion, prompt)
-        return await _attempt(tools, known, profile, answered, judged)
-
-
-def judge(brief: Brief, call: Call, completion: Completion, prompt: str = "") -> Judged:
-    """Parse and check an answer the way its stage asks for."""
-    text = outputs.clean(completion.text)
-    if call.stage == "extract":
-        return _judge_list(brief, call, text)
-    if call.stage == "decompose":
-        return _judge_outline(text)
-    question = asking.question(brief, call)
-    text = take_off(call.level, text)
-    finish_reason = completion.finish_reason
-    if (once := without_loop(text)) != text:
-        text, finish_reason = once, "loop"  # it was complete before it began to repeat itself
-    parsed = outputs.parse(question.output, text, question.names)
-    scope = Scope(
-        task=brief.job.task.text,
-        facts=question.facts,
-        names=question.names,
-        outputs=call.outputs,
-        prompt=prompt,
-        finish_reason=finish_reason,
-    )
-    wanted = _wanted(question.step)
-    verdicts = (
-        *(_misformed(question.output.label, problem) for problem in parsed.problems),
-        *checks.run(wanted, parsed.text, parsed.value, scope),
-    )
-    stopping = {check.label for check in wanted if check.otherwise == "stop"}
-    stop = any(v.check in stopping and not v.passed for v in verdicts)
-    forgiven = {check.label for check in wanted if check.otherwise == "warn"}
-    verdicts = tuple(
-        v.model_copy(update={"passed": True}) if v.check in forgiven else v for v in verdicts
-    )
-    return Judged(parsed.text, parsed.value, verdicts, stop, finish_reason)
+        return await _attempt(tools, about, profile, answered, judged)
 
 
 def step_id(call: Call) -> str:
-    """The planned step's id: `profile/Vue` in a fan-out."""
-    return call.step if call.item is None else f"{call.step}/{call.item}"
+    """The planned step's id: `profile/Vue` in a fan-out, `outer>inner/Vue` inside of a `use`."""
+    own = call.step if call.item is None else f"{call.step}/{call.item}"
+    return f"{call.within}>{own}" if call.within else own
+
+
+def known(call: Call) -> dict[str, Any]:
+    """What an attempt says of the call that it is for."""
+    return {
+        "stage": call.stage,
+        "step": step_id(call),
+        "part": call.part,
+        "number": call.number,
+        "round": call.round,
+        "sample": call.sample,
+    }
+
+
+def _place(call: Call) -> str:
+    """What tells a paid call from others of its step; a plain call is known by the step alone."""
+    within = f"{call.within}>" if call.within else ""
+    part = f"!{call.part}" if call.part else ""
+    turn = f"@{call.round}#{call.sample}" if call.round or call.sample else ""
+    return f"{within}{call.step}{part}{turn}"
 
 
 def shown(messages: Sequence[Message]) -> str:
@@ -137,48 +106,10 @@ def _request(sealed: envelope.Envelope, profile: ModelProfile, brief: Brief) -> 
     )
 
 
-def _wanted(step: Step | None) -> tuple[Check, ...]:
-    own = step.checks if step else ()
-    named = {check.kind for check in own}
-    return (*(check for check in DEFAULT_CHECKS if check.kind not in named), *own)
-
-
-def _judge_list(brief: Brief, call: Call, text: str) -> Judged:
-    wanted = next(e for e in brief.template.extract if e.name == call.step)
-    question = asking.question(brief, call)
-    parsed = outputs.parse(question.output, text, question.names)
-    found = [str(v) for v in parsed.value] if isinstance(parsed.value, list) else []
-    entries, problem = guard(wanted, found, brief.job.task, brief.names)
-    verdict = Verdict(
-        check=f"{wanted.name} {wanted.min}-{wanted.max}",
-        score=0.0 if problem else 1.0,
-        passed=not problem,
-        detail=problem,
-        hint=f"Write {wanted.min} to {wanted.max} entries, one in each line." if problem else "",
-    )
-    return Judged(text, list(entries), (verdict,))
-
-
-def _judge_outline(text: str) -> Judged:
-    steps = parse_outline(text)
-    enough = len(steps) >= asking.FEWEST_STEPS
-    verdict = Verdict(
-        check=f"at least {asking.FEWEST_STEPS} steps",
-        score=1.0 if enough else 0.0,
-        passed=enough,
-        detail=f"{len(steps)} steps",
-    )
-    return Judged(text, list(steps), (verdict,))
-
-
-def _misformed(label: str, problem: str) -> Verdict:
-    return Verdict(check=f"output: {label}", score=0.0, passed=False, detail=problem, hint=problem)
-
-
-def _overflow(known: dict[str, Any], error: ContextOverflow) -> Attempt:
+def _overflow(about: dict[str, Any], error: ContextOverflow) -> Attempt:
     verdict = Verdict(check="fits the context window", score=0.0, passed=False, detail=str(error))
     return Attempt(
-        **known,
+        **about,
         status="overflow",
         verdicts=(verdict,),
         transport=error.transport,
@@ -190,7 +121,7 @@ def _overflow(known: dict[str, Any], error: ContextOverflow) -> Attempt:
 
 async def _attempt(
     tools: Tools,
-    known: dict[str, Any],
+    about: dict[str, Any],
     profile: ModelProfile,
     answered: Dispatched,
     judged: Judged,
@@ -199,10 +130,9 @@ async def _attempt(
     raw = ""
     if completion.text != judged.output:
         raw = await asyncio.to_thread(tools.blobs.put_text, completion.text)
-    good = all(v.passed for v in judged.verdicts)
     return Attempt(
-        **known,
-        status="ok" if good else "content",
+        **about,
+        status="ok" if judged.good else "content",
         output=judged.output,
         value=judged.value,
         verdicts=judged.verdicts,

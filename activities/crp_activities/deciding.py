@@ -13,20 +13,21 @@ from typing import Any
 from pydantic import JsonValue
 
 from crp.errors import NotFound, TemplateError, UsageError
-from crp.language import asking, checks, match, outputs
+from crp.language import bycode, checks, match
 from crp.language.lists import sheet, without_asking
 from crp.language.load import load
 from crp.language.plan import complexity_of, make_plan
-from crp.language.schema import Input, Step, Template
+from crp.language.schema import Input, Template
 from crp.language.scope import Scope
 from crp.language.shapes import suggest
 from crp.language.show import show
-from crp.language.text import render as render_text
 from crp.models import (
     Attempt,
     Call,
     Candidate,
+    Completion,
     Job,
+    Level,
     Library,
     Match,
     Plan,
@@ -35,7 +36,7 @@ from crp.models import (
     TemplateSource,
 )
 from crp.stages import Brief, PlanRequest, Route
-from crp_activities.ask import step_id
+from crp_activities.ask import judge, known
 
 FALLBACK = "generic-analysis"
 
@@ -50,7 +51,7 @@ def route(job: Job, library: Library, forced: str | None = None) -> Route:
     wanted = forced or task.template
     matched = bool(wanted) or bool(ranked and ranked[0].score >= match.FLOOR)
     source = _source(library, wanted or (ranked[0].template if matched else FALLBACK))
-    template = _compiled(source.text, source.name)
+    template = _compiled(source, library)
     capability = job.model("default").capability
     found = _lists(template, task, capability)
     notes = [_shorten(found, name, template.limits.items) for name in found]
@@ -72,18 +73,45 @@ def decompose(brief: Brief, request: PlanRequest) -> Plan:
 
 
 def render(brief: Brief, call: Call) -> Attempt:
-    """Write a text without a model: a `render` step, or the joined answer."""
-    known: dict[str, Any] = {"stage": call.stage, "step": step_id(call), "number": call.number}
+    """Make what needs no model: a text, a sum, a choice, a decision, the joined answer.
+
+    `part="check"` holds `draft`, which another template made, to what the step asks.
+    """
+    about = known(call)
+    if call.part == "check":
+        return _checked(brief, call, about)
     try:
-        step = _joining(brief.template) if call.stage == "synthesize" else _step(brief, call)
-        text = _default_join(brief, call) if step is None else _rendered(brief, call, step)
+        found = bycode.made(brief, call)
+    except (TemplateError, bycode.Unworkable) as error:
+        return Attempt(**about, status="content", error=str(error))
+    if not found.text.strip():
+        return Attempt(**about, status="content", error="the text came out empty")
+    return Attempt(
+        **about,
+        status="ok" if all(verdict.passed for verdict in found.verdicts) else "content",
+        output=found.text,
+        value=found.value,
+        verdicts=found.verdicts,
+        quality=checks.mean(found.verdicts),
+        stop=found.stop,
+    )
+
+
+def _checked(brief: Brief, call: Call, about: dict[str, Any]) -> Attempt:
+    plain = call.model_copy(update={"part": "", "level": Level.NONE})
+    try:
+        judged = judge(brief, plain, Completion(text=show(call.draft)))
     except TemplateError as error:
-        return Attempt(**known, status="content", error=str(error))
-    if not text.strip():
-        return Attempt(**known, status="content", error="the text came out empty")
-    output = step.output if step else checks.final_output(brief.template)
-    value = outputs.parse(output, text, brief.names).value
-    return Attempt(**known, output=text, value=text if value is None else value, quality=1.0)
+        return Attempt(**about, status="content", error=str(error))
+    return Attempt(
+        **about,
+        status="ok" if judged.good else "content",
+        output=judged.output,
+        value=judged.value,
+        verdicts=judged.verdicts,
+        quality=checks.mean(judged.verdicts),
+        stop=judged.stop,
+    )
 
 
 def score(
@@ -91,14 +119,18 @@ def score(
 ) -> tuple[Score, ...]:
     """Score every candidate by the same checks."""
     task = brief.job.task
+    capability = brief.job.model("default").capability
+    names = {**brief.names, "complexity": brief.complexity, "capability": capability}
 
     def scored(candidate: Candidate) -> Score:
         scope = Scope(
             task=task.text,
             facts=task.context,
-            names=brief.names,
+            names=names,
             outputs=given,
             finish_reason=candidate.finish_reason,
+            step="answer",
+            judged=candidate.judged,
         )
         return checks.score(brief.template, candidate, scope)
 
@@ -112,13 +144,17 @@ def _candidates(library: Library) -> list[Template]:
     for source in library.templates:
         if source.name != FALLBACK:
             with contextlib.suppress(TemplateError):
-                readable.append(_compiled(source.text, source.name))
+                readable.append(_compiled(source, library))
     return readable
 
 
+def _compiled(source: TemplateSource, library: Library) -> Template:
+    return _loaded(source.text, source.name, source.base, library.snippets)
+
+
 @lru_cache(maxsize=256)
-def _compiled(text: str, name: str) -> Template:
-    return load(text, name)
+def _loaded(text: str, name: str, base: str, snippets: str) -> Template:
+    return load(text, name, base=base, snippets=snippets)
 
 
 def _source(library: Library, name: str) -> TemplateSource:
@@ -200,30 +236,3 @@ def _input(wanted: Input, given: JsonValue) -> JsonValue:
     if wanted.type == "list of text":
         return list(_as_list(wanted.name, given))
     return given
-
-
-def _step(brief: Brief, call: Call) -> Step:
-    return brief.template.step(call.step)
-
-
-def _joining(template: Template) -> Step | None:
-    """The template's own way to join; None when it leaves that to the engine."""
-    step = template.synthesize
-    return step if step is not None and step.kind == "render" else None
-
-
-def _rendered(brief: Brief, call: Call, step: Step) -> str:
-    return render_text(step.text, asking.names_of(brief, call, step)).strip()
-
-
-def _default_join(brief: Brief, call: Call) -> str:
-    """The last step's output when that is the answer, otherwise every output under its title."""
-    steps = brief.template.steps
-    last = call.outputs.get(steps[-1].id)
-    if brief.template.synthesize is None and last is not None:
-        return show(last).strip()
-    made = [s for s in steps if call.outputs.get(s.id) is not None]
-    if len(made) == 1:
-        return show(call.outputs[made[0].id]).strip()
-    parts = [show(call.outputs[s.id], heading=s.title or s.id) for s in made]
-    return "\n\n".join(part.strip() for part in parts if part.strip())

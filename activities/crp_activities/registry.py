@@ -142,6 +142,17 @@ class StoreActivities:
         return job
 
     @activity.defn
+    def store_record(self, job_id: str) -> JobRecord:
+        record = self._store.record_of(job_id)
+        if record is None:
+            raise NotFound(f"the trace store has no record of job {job_id!r}")
+        return record
+
+    @activity.defn
+    def store_add_trace(self, trace: ReasoningTrace) -> bool:
+        return self._store.add_trace(trace)
+
+    @activity.defn
     def store_traces(
         self, task_type: str | None, limit: int, active_only: bool
     ) -> list[ReasoningTrace]:
@@ -156,5 +167,7 @@ class StoreActivities:
             self.store_sql,
             self.store_jobs,
             self.store_job,
+            self.store_record,
+            self.store_add_trace,
             self.store_traces,
         ]

@@ -114,7 +114,7 @@ def _usage_columns(record: JobRecord) -> Row:
     result, usage = record.result, record.result.usage
     return {
         "steps_total": len(result.steps),
-        "steps_done": sum(step.status in ("done", "accepted") for step in result.steps),
+        "steps_done": sum(step.fulfilled for step in result.steps),
         "calls": usage.calls,
         "input_tokens": usage.prompt_tokens,
         "output_tokens": usage.completion_tokens,
@@ -199,7 +199,10 @@ def _call_columns(record: JobRecord, attempt: Attempt) -> Row:
     return {
         "stage": attempt.stage,
         "step_id": attempt.step,
+        "part": attempt.part or None,
         "attempt": attempt.number,
+        "round": attempt.round,
+        "sample": attempt.sample,
         "scaffold_level": int(attempt.level),
         "model_alias": attempt.model,
         "status": attempt.status,

@@ -7,8 +7,6 @@ from duckdb import DuckDBPyConnection
 from crp.models import JobRecord, ReasoningTrace
 from crp_analytics.retrieval import identity
 
-EXECUTED = frozenset({"done", "accepted"})
-
 
 class Library:
     """What is in the library, seen together with what the same group of writes puts in."""
@@ -24,7 +22,7 @@ class Library:
             return _no_trace(record)
         if result.status != "completed":
             return f"the job is {result.status}"
-        if missing := [step.id for step in result.steps if step.status not in EXECUTED]:
+        if missing := [step.id for step in result.steps if not step.fulfilled]:
             return f"not every step was executed: {', '.join(missing)}"
         if trace.quality_score < record.store_above:
             return f"quality {trace.quality_score:.2f} is below {record.store_above:.2f}"

@@ -49,6 +49,13 @@ def has_job(connection: DuckDBPyConnection, job_id: str) -> bool:
     return bool(found.fetchall())
 
 
+def place_of(connection: DuckDBPyConnection, job_id: str) -> int | None:
+    """Give the number of the journal entry with a job's record, or None."""
+    query = "SELECT journal_sequence FROM jobs WHERE job_id = ? LIMIT 1"
+    found = connection.execute(query, [job_id]).fetchall()
+    return int(found[0][0]) if found else None
+
+
 def traces(
     connection: DuckDBPyConnection, task_type: str | None, limit: int, active_only: bool
 ) -> list[ReasoningTrace]:

@@ -35,7 +35,7 @@ from crp.models import (
     Retrieved,
 )
 from crp_analytics import curation, projection, reading, retrieval, sql
-from crp_analytics.facts import JobFact, Noted, ScoreFact, TraceFact
+from crp_analytics.facts import JobFact, Noted, ScoreFact, TraceFact, from_entry
 from crp_analytics.files import clear_errors, database_of, made, open_database, set_aside
 from crp_analytics.group import Group, Writers
 from crp_analytics.journal import Damage, Journal, Stamp
@@ -154,6 +154,19 @@ class TraceStore:
         """Give everything about a job but its prompts, with its steps and attempts, or None."""
         with self._used() as connection:
             return reading.job(connection, job_id)
+
+    def record_of(self, job_id: str) -> JobRecord | None:
+        """Give a finished job's record as it was handed in; None when there is none.
+
+        A store in memory keeps no records.
+        """
+        with self._used() as connection:
+            place = reading.place_of(connection, job_id)
+            if place is None or self._journal is None:
+                return None
+            entry = next(self._journal.read(place - 1), None)
+            fact = from_entry(entry).fact if entry and entry.sequence == place else None
+            return fact.record if isinstance(fact, JobFact) else None
 
     def jobs(self, limit: int = 50) -> list[dict[str, Any]]:
         """Give the latest jobs, newest first."""

@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 from crp.models import JobResult, ReasoningTrace, StepRecord
 
-EXECUTED = ("done", "accepted")
-
 
 class ORCResult(BaseModel):
     """A finished chain: the answer, how it came about, and the whole job behind it."""
@@ -31,18 +29,18 @@ class ORCResult(BaseModel):
 
     @property
     def complete(self) -> bool:
-        """Whether every planned step was executed."""
+        """Whether every planned step was executed or turned out not to be needed."""
         return self.steps_completed == self.steps_total > 0
 
     @classmethod
     def of(cls, job: JobResult, trace: ReasoningTrace | None) -> ORCResult:
         """Sum a job up."""
-        executed = [step for step in job.steps if step.status in EXECUTED]
+        fulfilled = [step for step in job.steps if step.fulfilled]
         return cls(
-            steps_completed=len(executed),
+            steps_completed=len(fulfilled),
             steps_total=len(job.steps),
             final_output=job.answer,
-            step_outputs=[step.output for step in executed],
+            step_outputs=[step.output for step in fulfilled if step.output],
             quality_score=job.quality or 0.0,
             trace=trace,
             steps=list(job.steps),

@@ -122,7 +122,7 @@ def choose_model(
         chosen = profiles["default"]
     if choice.capability is not None:
         chosen = chosen.model_copy(update={"capability": choice.capability})
-    if chosen.provider != "embedded":
+    if chosen.provider != "embedded" and chosen.alias != "default":
         settings = _without_embedded_default(settings, chosen)
     return settings, {**profiles, chosen.alias: chosen, "default": chosen}
 
@@ -162,6 +162,6 @@ def request_of(settings: Settings, task: Task, models: dict[str, ModelProfile]) 
     shelf = find_library(settings, Path.cwd())
     if task.template is not None:
         shelf.get(task.template)
-    for file in dict.fromkeys(p.file for p in shelf.problems if p.severity == "error"):
-        say(f"note: the template file {file} is broken and not used: see `crp templates lint`")
+    for note in shelf.notes:
+        say(f"note: {note}: see `crp templates lint`")
     return Request(task, settings.config(models["default"]), models, shelf.library)

@@ -65,7 +65,7 @@ def _tell(job_id: str, ended: Ended, *, as_json: bool) -> None:
 
 def so_far(result: JobResult) -> list[str]:
     """Say what a cancelled job had done."""
-    steps = [s for s in result.steps if s.status in ("done", "accepted")]
+    steps = [s for s in result.steps if s.fulfilled]
     lines = [
         f"{result.job_id}: cancelled after {result.seconds:.1f} s, {result.usage.calls} calls, "
         f"{result.usage.tokens} tokens; {len(steps)} of {len(result.steps)} steps were done"

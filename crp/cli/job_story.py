@@ -25,7 +25,7 @@ _EVENTS = TypeAdapter(list[Event])
 async def tell(settings: Settings, given: str, *, as_json: bool) -> None:
     """Print everything about one job. Raises NotFound."""
     store = await records(settings)
-    job_id = await _find(store, given)
+    job_id = await find(store, given)
     stored = await store.job(job_id)
     if stored is not None:
         print_json(stored) if as_json else _print_stored(stored)
@@ -35,8 +35,8 @@ async def tell(settings: Settings, given: str, *, as_json: bool) -> None:
         raise NotFound(f"no job {given!r}")
 
 
-async def _find(store: Records, given: str) -> str:
-    """Complete an id among the finished jobs and, with an engine, those that it knows."""
+async def find(store: Records, given: str) -> str:
+    """Complete a job's id among the finished jobs and, with an engine, those that it knows."""
     if store.engine is not None and await exists(store.engine, given):
         return given
     ids = await store.job_ids(given)

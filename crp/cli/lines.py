@@ -56,8 +56,10 @@ def _attempt(event: Event) -> str:
     verdict = "" if status == "ok" else f", not good enough: {why(event)}"
     retried = f", {failed:.0f} calls failed before" if failed else ""
     replayed = ", from the answer journal" if body.get("replayed") else ""
+    part = f"{body['part']} of " if body.get("part") else ""
+    sample = f", sample {number(body['sample']) + 1:.0f}" if body.get("sample") else ""
     return (
-        f"{event.step or what}: attempt {event.attempt} ({_help(body)}), "
+        f"{part}{event.step or what}: attempt {event.attempt}{sample} ({_help(body)}), "
         f"{body.get('tokens')} tokens, {number(body.get('seconds')):.1f} s"
         f"{verdict}{retried}{replayed}"
     )
@@ -84,6 +86,11 @@ def _extracted(event: Event) -> str:
     return f"{event.step}: {', '.join(map(str, listed(event.body, 'values')))} ({who})"
 
 
+def _voted(event: Event) -> str:
+    sample = number(event.body.get("sample")) + 1
+    return f"{event.step}: sample {sample:.0f} of {event.body.get('of')} won the vote"
+
+
 def _finished(event: Event) -> str:
     state = event.kind.removeprefix("step.")
     if state == "started":
@@ -102,6 +109,7 @@ _TELLERS: dict[str, Callable[[Event], str]] = {
     "gated": _gated,
     "planned": _planned,
     "extracted": _extracted,
+    "voted": _voted,
     "scored": lambda e: f"quality of the {e.body.get('candidate')} answer: {e.body.get('quality')}",
     "noted": lambda e: f"note: {text(e.body, 'text')}",
     "curated": lambda e: f"library curated: {e.body.get('retired')} traces retired",

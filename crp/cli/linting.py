@@ -1,57 +1,80 @@
-"""Which templates a `crp templates lint` is about, and what is wrong with each."""
+"""Which template files a command is about, and what is wrong with each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from crp.errors import NotFound, TemplateError
-from crp.language.load import lint
+from crp.authoring.linting import problems_of
+from crp.authoring.snippets import SNIPPETS
+from crp.cli.template_shelf import shown_path
+from crp.errors import NotFound, UsageError
 from crp.models import Problem
-from crp.templates import SCAFFOLDS, Shelf, lint_file
+from crp.templates import BOX, Shelf, is_template
 
 
-def problems_of(what: list[str], shelf: Callable[[], Shelf]) -> tuple[list[Problem], int]:
-    """Give the problems of files, folders and names, and how many templates were looked at.
+class Linted(NamedTuple):
+    """What was looked at."""
 
-    Nothing given means everything that a job started here may use. Raises NotFound.
+    problems: list[Problem]
+    files: int
+
+    @property
+    def errors(self) -> int:
+        return sum(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def summary(self) -> str:
+        return f"{self.files} templates, {self.errors} errors, {len(self.problems) - self.errors} "
+
+
+def lint_all(what: Sequence[str], shelf: Shelf) -> Linted:
+    """Give the problems of files, folders and names; of everything when nothing is given.
+
+    Raises NotFound.
     """
+    paths = list(paths_of(what, shelf) if what else every_path(shelf))
+    problems = [p for path in paths for p in problems_of(path, shelf, shown_path(path))]
     if not what:
-        found = shelf()
-        texts = [(t.text, t.name) for t in found.library.templates]
-        warnings = [p for text, name in texts for p in lint(text, f"{name}.yaml")]
-        broken = {p.file for p in found.problems}
-        return [*found.problems, *warnings], len(texts) + len(broken)
-    problems: list[Problem] = []
-    count = 0
+        problems += [p for f in shelf.found if f.path.name == SNIPPETS for p in f.problems]
+        problems += _same_names(shelf)
+    return Linted(problems, len(paths))
+
+
+def every_path(shelf: Shelf) -> Iterator[Path]:
+    """Every template file that a job started here could use."""
+    return (found.path for found in shelf.found if found.path.name != SNIPPETS)
+
+
+def _same_names(shelf: Shelf) -> Iterator[Problem]:
+    """Two files of one name in one folder: that is seen only from the shelf."""
+    for found in shelf.found:
+        yield from (p for p in found.problems if p.code == "L001" and "already" in p.message)
+
+
+def paths_of(what: Sequence[str], shelf: Shelf) -> Iterator[Path]:
+    """The template files that are meant by files, folders and names. Raises NotFound."""
     for given in what:
-        for some in _of_one(given, shelf):
-            problems += some
-            count += 1
-    return problems, count
+        path = Path(given).expanduser()
+        if path.is_dir():
+            files = sorted({*path.glob("*.yaml"), *path.glob("*.yml")})
+            yield from filter(is_template, files)
+        elif path.exists():
+            yield path
+        elif path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+            raise NotFound(f"no file {given!r}")
+        else:
+            yield shelf.file_of(given).path
 
 
-def _of_one(given: str, shelf: Callable[[], Shelf]) -> Iterator[list[Problem]]:
-    path = Path(given).expanduser()
-    if path.is_dir():
-        for file in sorted({*path.glob("*.yaml"), *path.glob("*.yml")}):
-            if not file.name.startswith(("_", ".")) and file.name != SCAFFOLDS:
-                yield _of_file(file)
-    elif path.exists():
-        yield _of_file(path)
-    elif path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise NotFound(f"no file {given!r}")
-    else:
-        library = shelf()
-        library.get(given)  # raises NotFound with what there is
-        source = library.library.get(given)
-        yield lint(source.text if source else "", f"{given}.yaml")
-
-
-def _of_file(path: Path) -> list[Problem]:
-    """With the path as it was given, so that an editor can go there."""
-    try:
-        problems = lint_file(path)
-    except TemplateError as error:
-        problems = list(error.problems)
-    return [p.model_copy(update={"file": str(path)}) for p in problems]
+def files_of(what: Sequence[str], shelf: Shelf) -> list[Path]:
+    """The same for commands that write: not the templates that come with the package."""
+    for given in what:
+        if given in shelf.templates and not Path(given).exists():
+            if shelf.file_of(given).origin == BOX:
+                help = f"`crp templates new NAME --from {given}` makes your own"
+                raise UsageError(f"{given!r} comes with the package and is not changed: {help}")
+        elif given == "templates" and not Path(given).exists():
+            raise NotFound("there is no folder ./templates: name the files that are meant")
+    return list(paths_of(what, shelf))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 from crp.cli.terminal import one_line, out, print_json, print_table
 from crp.language.plan import make_plan
 from crp.language.schema import Extract
-from crp.models import GateDecision, Plan, Pressure
+from crp.models import GateDecision, Plan, PlannedStep, Pressure
 from crp.request import Request
 from crp.stages import Brief, PlanRequest, Route
 from crp_activities.deciding import FALLBACK, route
@@ -77,16 +78,27 @@ def show_plan(request: Request, *, as_json: bool) -> None:
         print_json(_data(seen))
         return
     _print_head(seen, request)
-    rows = [
-        (s.id, s.title, ", ".join(s.needs), "no model" if s.kind == "render" else s.level.word)
-        for s in seen.plan.steps
-    ]
-    print_table(("step", "title", "needs", "help"), rows)
+    rows = [(s.id, s.kind, s.title, ", ".join(s.needs), _help(s)) for s in seen.plan.steps]
+    print_table(("step", "kind", "title", "needs", "help"), rows)
     for title in seen.plan.cut:
         out(f"cut, to stay under the cap: {one_line(title)}")
     plan = seen.plan
-    out(f"\ncalls   likely {plan.calls_likely}, worst {plan.calls_worst}")
+    out(f"\nsteps   {_sum(plan)}")
+    out(f"calls   likely {plan.calls_likely}, worst {plan.calls_worst}")
     out(f"tokens  likely {plan.tokens_likely}, worst {plan.tokens_worst}")
+
+
+def _help(step: PlannedStep) -> str:
+    """The level that a step starts with; what code does has none."""
+    how = {"prompt": step.level.word, "use": "the other's"}.get(step.kind, "no model")
+    return f"{how}, if its `when` holds then" if step.late else how
+
+
+def _sum(plan: Plan) -> str:
+    """Steps by items: `3 profile + contrast = 4`."""
+    counts = Counter(step.step for step in plan.steps)
+    parts = [f"{count} x {step}" if count > 1 else step for step, count in counts.items()]
+    return f"{' + '.join(parts)} = {len(plan.steps)}"
 
 
 def _print_head(seen: Preview, request: Request) -> None:

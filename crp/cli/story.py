@@ -56,6 +56,9 @@ class Story:
     def add(self, event: Event) -> None:
         """Take one event in."""
         body = event.body
+        if body.get("inside") or body.get("part"):  # of a step that is shown as one
+            self._count(event)
+            return
         self.doing = _DOING.get(event.kind, self.doing)
         if event.kind.startswith("job.") and event.kind != "job.started":
             self.ended, self.doing = True, "recording the trace"
@@ -80,9 +83,13 @@ class Story:
                 row.title = f"{item}: {row.title.removesuffix(f': {item}')}"
             self.rows[row.id] = row
 
+    def _count(self, event: Event) -> None:
+        if event.kind == "attempt.finished":
+            self.calls += 1
+            self.tokens += int(number(event.body.get("tokens")))
+
     def _tried(self, event: Event) -> None:
-        self.calls += 1
-        self.tokens += int(number(event.body.get("tokens")))
+        self._count(event)
         row = self.rows.get(one_line(event.step))
         if row is None or event.stage != "execute":
             return

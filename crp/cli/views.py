@@ -30,6 +30,7 @@ _MARKS = {
     "accepted": ("✓", "yellow"),
     "failed": ("✗", "red"),
     "skipped": ("-", "dim"),
+    "unneeded": ("-", "dim"),
 }
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 
 from temporalio import activity, workflow
 from temporalio.client import Client, RPCError
@@ -50,12 +51,30 @@ async def work(settings: Settings, role: Role) -> None:
 
 
 async def _until(stopping: asyncio.Event, settings: Settings, client: Client, role: Role) -> None:
-    async with running(settings, client, role):
+    async with running(settings, client, role), _watching(settings, role):
         logger.info(
             "works for Temporal at %s, role %s", client.service_client.config.target_host, role
         )
         await stopping.wait()
         logger.info("draining")
+
+
+@contextlib.asynccontextmanager
+async def _watching(settings: Settings, role: Role) -> AsyncIterator[None]:
+    """Log what is edited in the templates while the block runs; the store has nothing to do with
+    them. A watch that fails says so and costs no job."""
+    from crp.authoring.watching import log_edits
+
+    stopping = asyncio.Event()
+    task = None if role == "store" else asyncio.create_task(log_edits(settings, stopping))
+    try:
+        yield
+    finally:
+        stopping.set()
+        if task is not None:
+            (failure,) = await asyncio.gather(task, return_exceptions=True)
+            if failure is not None:
+                logger.warning("the templates were not watched: %s", failure)
 
 
 async def _connected(settings: Settings, stopping: asyncio.Event) -> Client | None:

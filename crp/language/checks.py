@@ -2,7 +2,8 @@
 
 A check passes when its score reaches its `at_least`; where the template says none, AT_LEAST does.
 Scores are 0 to 1 and never NaN. Only the first 200,000 characters of an answer are measured.
-The checks are in `form.py`, `echo.py` and `matter.py`. All of it is pure, deterministic, linear.
+The checks are in `form.py`, `echo.py`, `matter.py` and `stated.py`. All of it is pure,
+deterministic and linear.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import JsonValue
 
-from crp.language import echo, form, matter
+from crp.language import echo, form, matter, stated
 from crp.language.outputs import parse
 from crp.language.schema import Check, Output, Template
 from crp.language.scope import MOST_CHARS, Answer, Finding, Scope
@@ -31,10 +32,14 @@ AT_LEAST: dict[str, float] = {
     "mentions_any": 1.0,
     "not_mentions": 1.0,
     "matches": 1.0,
+    "parses": 1.0,
     "covers": 0.8,
     "grounded_in": 0.6,
     "keeps": 0.8,
     "no_echo": 0.6,
+    "agrees_with": 0.6,
+    "expr": 1.0,
+    "judge": 1.0,
 }
 """The score that each check needs to pass when the template does not say.
 
@@ -52,10 +57,14 @@ _CHECKS: dict[str, Callable[[Answer, JsonValue], Finding | None]] = {
     "mentions_any": matter.mentions_any,
     "not_mentions": matter.not_mentions,
     "matches": matter.matches,
+    "parses": form.parses,
     "covers": matter.covers,
     "grounded_in": matter.grounded_in,
     "keeps": matter.keeps,
     "no_echo": echo.no_echo,
+    "agrees_with": stated.agrees_with,
+    "expr": stated.expr,
+    "judge": stated.judge,
 }
 
 GUARDS = tuple(Check(kind=kind) for kind in ("no_refusal", "complete", "no_repetition", "no_echo"))
@@ -65,17 +74,22 @@ _SHORT = frozenset({"line", "number", "integer", "yes_no", "choice", "code", "js
 
 
 def run(checks: Sequence[Check], text: str, value: JsonValue, scope: Scope) -> tuple[Verdict, ...]:
-    """Check one answer; a check whose list or source is not known gives no verdict."""
+    """Check one answer.
+
+    A check gives no verdict where its list or source is not known, its `when` does not hold, or
+    no judge was asked.
+    """
     return _run(checks, Answer(text, value, scope))
 
 
 def _run(checks: Sequence[Check], answer: Answer) -> tuple[Verdict, ...]:
-    found = ((check, _find(check, answer)) for check in checks)
+    counting = (check for check in checks if not check.when or stated.holds(check.when, answer))
+    found = ((check, _find(check, answer)) for check in counting)
     return tuple(_verdict(check, finding, answer) for check, finding in found if finding)
 
 
 def _find(check: Check, answer: Answer) -> Finding | None:
-    if not answer.words:
+    if not answer.words and check.kind not in stated.KINDS:
         return Finding(0.0, "the answer is empty", "Write an answer.")
     return _CHECKS[check.kind](answer, check.value)
 
@@ -170,8 +184,7 @@ def _format(template: Template, answer: Answer) -> Iterable[Verdict]:
 
 
 def final_output(template: Template) -> Output:
-    """Give the form of the whole answer: what the last model step must write."""
-    if template.synthesize is None:
-        last = template.steps[-1]
-        return last.output if last.kind == "prompt" else Output()
-    return template.synthesize.output if template.synthesize.kind == "prompt" else Output()
+    """Give the form of the whole answer: that of the last step, where one step gives all of it."""
+    last = template.synthesize or template.steps[-1]
+    whole = last.kind in ("prompt", "calculate", "pick") and not last.for_each
+    return last.output if whole else Output()

@@ -14,6 +14,10 @@ from crp.language.words import clean, content, runs, stems, words
 LONG_TASK = 600
 """Characters; a longer task holds material to work on, not only a question."""
 
+MOST_TEXTS = 50
+FEWEST_WORDS = 4
+"""A shorter entry of a list is the name of something, not a text."""
+
 _FILLER = re.compile(
     r"(?i)\b(?:it is (?:important|worth|essential) (?:to note|to remember|noting|mentioning)|"
     r"in (?:conclusion|summary)|there are (?:many|several|various) (?:factors|things|aspects)|"
@@ -68,14 +72,25 @@ def _asked(answer: Answer) -> tuple[set[tuple[str, ...]], set[str]]:
 def questions(scope: Scope) -> list[str]:
     """Give what an answer must not just repeat: the task, the instruction, the facts' headings.
 
-    Facts and earlier outputs in the prompt are material, and so is the middle of a long task.
+    Facts and earlier outputs in the prompt are material, and so are the middle of a long task and
+    the texts that a list took out of it: who rewrites a sentence says most of it again.
     """
     facts = clean(scope.facts)
     headings = [m["marked"] or m["label"] for m in islice(_HEADING.finditer(facts), 500)]
-    task = clean(scope.task)
+    task = _without_texts(clean(scope.task), scope)
     if len(task) > LONG_TASK:
         return [task[: LONG_TASK // 2], task[-LONG_TASK // 2 :], *headings]
     return [task, *headings, *_instruction(scope, facts)]
+
+
+def _without_texts(task: str, scope: Scope) -> str:
+    """Take out of a task the entries of lists that are texts and not names."""
+    lists = (value for name, value in scope.names.items() if name not in scope.outputs)
+    texts = {entry for value in lists if isinstance(value, list) for entry in value[:MOST_TEXTS]}
+    for entry in sorted(map(str, texts), key=len, reverse=True):
+        if len(entry.split()) >= FEWEST_WORDS:
+            task = task.replace(entry, "\n")
+    return task
 
 
 def _instruction(scope: Scope, facts: str) -> list[str]:

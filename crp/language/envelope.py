@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from crp.errors import TemplateError
 from crp.language import asking, examples, facts, fitting
@@ -36,11 +36,29 @@ STEP = 0.75
 LEAST_SHARE = 1e-5
 
 
+SAMPLING = 0.7
+"""Temperature of several samples where neither step nor model gives one: at 0 all are the same."""
+BETWEEN = "\n\n"
+"""What stands between the parts of a message."""
+
+Origin = Literal["system", "facts", "task", "help", "examples", "instruction", "output", "reminder"]
+
+
+class Part(NamedTuple):
+    """A part of a prompt, and where it comes from."""
+
+    origin: Origin
+    text: str
+
+
 @dataclass(frozen=True)
 class Envelope:
     """One model call, ready to be sent."""
 
     messages: tuple[Message, ...]
+    parts: tuple[Part, ...]
+    """What the messages are made of, in their order: those of `system` are the system message,
+    all others the user's, with BETWEEN between them."""
     schema: dict[str, Any] | None
     """JSON schema of the answer, for servers that can hold a model to it."""
     max_tokens: int
@@ -59,22 +77,31 @@ class _Parts:
     task: str
     help: str
     examples: str
-    closing: str
+    closing: tuple[Part, ...] = ()
+
+    @property
+    def all(self) -> tuple[Part, ...]:
+        more = bool(self.facts or self.help or self.examples or self.closing)
+        parts = (
+            Part("facts", f"Facts:\n{self.facts}" if self.facts else ""),
+            Part("task", f"Task: {self.task}" if self.task and more else self.task),
+            Part("help", self.help),
+            Part("examples", self.examples),
+            *self.closing,
+        )
+        return tuple(part for part in parts if part.text)
 
     @property
     def text(self) -> str:
-        facts = f"Facts:\n{self.facts}" if self.facts else ""
-        task = f"Task: {self.task}" if self.task and self._has_more else self.task
-        parts = (facts, task, self.help, self.examples, self.closing)
-        return "\n\n".join(part for part in parts if part)
-
-    @property
-    def _has_more(self) -> bool:
-        return bool(self.facts or self.help or self.examples or self.closing)
+        return _text(self.all)
 
     @property
     def size(self) -> int:
         return facts.tokens(self.text)
+
+
+def _text(parts: Sequence[Part]) -> str:
+    return BETWEEN.join(part.text for part in parts)
 
 
 def build(brief: Brief, call: Call) -> Envelope:
@@ -88,11 +115,12 @@ def build(brief: Brief, call: Call) -> Envelope:
     max_tokens = min(wanted, profile.context_window // 2)
     system = _system(brief, asked)
     room = (profile.context_window - max_tokens - RESERVE) >> call.shrink
-    parts, dropped = _fitted(brief, call, asked, max(SMALLEST, room - facts.tokens(system)))
-    messages = [Message(role="system", content=system)] if system else []
+    parts, dropped = _fitted(brief, call, asked, max(SMALLEST, room - facts.tokens(_text(system))))
+    messages = [Message(role="system", content=_text(system))] if system else []
     messages.append(Message(role="user", content=parts.text))
     return Envelope(
         messages=tuple(messages),
+        parts=(*system, *parts.all),
         schema=json_schema(asked.output, asked.names) if profile.structured else None,
         max_tokens=max_tokens,
         temperature=_temperature(call, asked, profile.temperature),
@@ -101,16 +129,20 @@ def build(brief: Brief, call: Call) -> Envelope:
     )
 
 
-def _system(brief: Brief, asked: Question) -> str:
+def _system(brief: Brief, asked: Question) -> tuple[Part, ...]:
     own = render(asked.step.system, asked.names) if asked.step and asked.step.system else ""
     given = clean(brief.job.task.system_prompt).strip()
-    return "\n\n".join(part for part in (given, own) if part)
+    return tuple(Part("system", text) for text in (given, own) if text)
 
 
 def _temperature(call: Call, asked: Question, default: float) -> float:
+    if call.part == "judge":
+        return 0.0
     own = asked.step.temperature if asked.step else None
     if call.temperature is not None:
         return call.temperature
+    if own is None and default == 0 and asked.step and asked.step.samples > 1:
+        return SAMPLING
     return default if own is None else own
 
 
@@ -127,7 +159,6 @@ def _fitted(
         task=asked.task.strip(),
         help=_help(brief, call, asked),
         examples=examples.block(shown),
-        closing="",
     )
     parts = replace(parts, closing=_closing(call, asked, parts))
     dropped = ["examples"] if len(shown) < len(offered) else []
@@ -137,7 +168,7 @@ def _fitted(
         dropped.append("examples")
     if parts.size > budget and parts.facts:
         room = budget - replace(parts, facts="").size - 4
-        query = f"{asked.task}\n{parts.closing}"
+        query = f"{asked.task}\n{_text(parts.closing)}"
         kept, cut = facts.select(facts.passages(parts.facts), query, max(0, room))
         parts = replace(parts, facts=kept)
         dropped += ["facts"] if cut else []
@@ -158,7 +189,7 @@ def _smaller(call: Call, asked: Question, parts: _Parts, budget: int) -> tuple[_
         short = fitting.head_and_tail(task_inside, budget // 2)
         asked = replace(asked, names={**asked.names, "task": short})
         parts = replace(parts, closing=_closing(call, asked, parts))
-        dropped += ["task"] if short in parts.closing else []
+        dropped += ["task"] if short in _text(parts.closing) else []
     before, share = parts.closing, budget / parts.size
     while parts.size > budget and asked.shrinks and share > LEAST_SHARE:
         names = fitting.scaled(asked.names, share, asked.shrinks, asked.task)
@@ -187,20 +218,28 @@ def _help(brief: Brief, call: Call, asked: Question) -> str:
     config = brief.job.config
     if call.level == Level.NONE or not (config.enabled and config.icml_enabled):
         return ""
-    if call.stage in ("extract", "decompose"):  # a list needs no help to be written
-        return ""
+    if call.stage in ("extract", "decompose") or call.part == "judge":
+        return ""  # a list and a verdict need no help to be written
     library = defaults(brief.scaffolds)
     return help_text(call.level, asked.step, brief.template, library, asked.names)
 
 
-def _closing(call: Call, asked: Question, parts: _Parts) -> str:
+def _closing(call: Call, asked: Question, parts: _Parts) -> tuple[Part, ...]:
     instruction = render(asked.instruction, asked.names) if asked.instruction else ""
     if not instruction and (parts.help or parts.examples):
         instruction = "Now do the task."
-    hints = [shorten(clean(hint), 300) for hint in dict.fromkeys(call.hints) if hint.strip()]
-    reminder = f"Important: {' '.join(hints[:MOST_HINTS])}" if hints else ""
-    form = sentence(asked.output, asked.names)
-    return "\n\n".join(part for part in (asked.lead, instruction, form, reminder) if part)
+    closing = (
+        Part("examples", asked.lead),
+        Part("instruction", instruction),
+        Part("output", sentence(asked.output, asked.names)),
+        Part("reminder", _reminder((asked.feedback, *call.hints))),
+    )
+    return tuple(part for part in closing if part.text)
+
+
+def _reminder(said: Sequence[str]) -> str:
+    hints = [shorten(clean(hint), 300) for hint in dict.fromkeys(said) if hint.strip()]
+    return f"Important: {' '.join(hints[:MOST_HINTS])}" if hints else ""
 
 
 # -- for the Python API -------------------------------------------------------------------------

@@ -5,13 +5,18 @@ Each takes an answer and the check's value and says how well it does, 0 to 1. Pu
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import warnings
 from collections import Counter
+from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from crp.language.scalars import code
 from crp.language.scope import Answer, Finding
-from crp.language.words import runs, sentences, shorten, stems, word_set, words
+from crp.language.words import clean, runs, sentences, shorten, stems, word_set, words
 
 _REFUSAL = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b|\bi(?:'m| am) (?:so )?"
@@ -30,6 +35,12 @@ _OPEN_ENDS = word_set(
     "than its their your his her my our if when while not be been has have"
 )
 _FINAL = tuple(".!?…。！？:;\"'”’)]}>*_`|")
+
+
+MOST_CODE = 50_000
+"""Characters of code that are read."""
+_PARSERS: dict[str, Callable[[str], object]] = {"python": ast.parse, "json": json.loads}
+LANGUAGES = tuple(_PARSERS)
 
 
 def no_refusal(answer: Answer, value: JsonValue) -> Finding:
@@ -79,6 +90,24 @@ def no_placeholder(answer: Answer, value: JsonValue) -> Finding:
     found = _PLACEHOLDER.search(answer.text)
     hint = "Write real words where there are brackets or blanks to fill in."
     return Finding(0.0, f"has {shorten(found.group(), 40)!r}", hint) if found else Finding(1.0)
+
+
+def parses(answer: Answer, value: JsonValue) -> Finding | None:
+    """Read the answer as code without running it; a small mistake is as bad as a big one."""
+    reader = _PARSERS.get(str(value))
+    text = code(answer.text)
+    if reader is None:
+        return None
+    if len(text) > MOST_CODE:
+        return Finding(0.0, f"more than {MOST_CODE:,} characters of code", "Write less code.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        detail = shorten(clean(str(error)), 80)
+        return Finding(0.0, f"not {value}: {detail}", f"Write {value} without mistakes: {detail}.")
+    return Finding(1.0)
 
 
 def word_count(answer: Answer, value: JsonValue) -> Finding | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
+from crp.language.draft import Draft
+from crp.language.makers import listed, number, one_of, whole
 from crp.language.reader import Read, Reader
-from crp.language.resolve import Draft
-from crp.language.schema import Extract, ExtractExample, Input, Limits
+from crp.language.schema import Extract, ExtractExample, FindWord, Input, Limits
 from crp.language.source import Node
 
 
@@ -22,27 +23,54 @@ def _input(reader: Reader, name: str, node: Node) -> Input | None:
     if node.kind == "scalar":
         help = reader.plain(node)
         return None if help is None else Input(name=name, help=help)
-    words = reader.listed(reader.word)
-    types = ("text", "number", "yes_no", "list of text")
-    known: dict[str, Any] = {
-        "type": reader.one_of(types),
-        "help": reader.plain,
-        "default": lambda n: (n,),
-        "choice": words,
-        "required": reader.yes_no,
-    }
-    values = reader.fields(node, f'input "{name}"', known)
+    values = reader.fields(node, f'input "{name}"', _INPUT)
     if values is None:
         return None
     if "default" in values:
-        reads: dict[str, Read] = {
-            "text": lambda n: n.raw if n.kind == "scalar" else reader.plain(n),
-            "number": reader.number(-1e300, 1e300),
-            "yes_no": reader.yes_no,
-            "list of text": lambda n: list(words(n) or ()),
-        }
-        values["default"] = reads[values.get("type", "text")](values["default"][0])
+        values["default"] = _DEFAULTS[values.get("type", "text")](reader, values["default"])
+    _check_choice(reader, node, values)
     return Input(name=name, **values)
+
+
+def _check_choice(reader: Reader, node: Node, values: dict[str, Any]) -> None:
+    choice, default = values.get("choice"), values.get("default")
+    if choice is None:
+        return
+    if values.get("type", "text") != "text":
+        reader.error(node.entries["choice"].key, "only a text can have a choice", "F013")
+    elif default is not None and default not in choice:
+        message = f'the default "{str(default)[:60]}" is not one of: {", ".join(choice)}'
+        reader.error(
+            node.entries["default"].value, message, "F005", reader.suggest(default, choice)
+        )
+
+
+def _text_list(reader: Reader, node: Node) -> list[str] | None:
+    found = _WORDS(reader, node)
+    return None if found is None else list(found)
+
+
+def _text_default(reader: Reader, node: Node) -> str | None:
+    return node.raw if node.kind == "scalar" else reader.plain(node)
+
+
+_WORDS: Read = listed(Reader.word)
+_INPUT: dict[str, Read] = {
+    "type": one_of(("text", "number", "yes_no", "list of text")),
+    "help": Reader.plain,
+    "default": lambda reader, node: node,
+    "choice": _WORDS,
+    "required": Reader.yes_no,
+}
+_DEFAULTS: dict[str, Read] = {
+    "text": _text_default,
+    "number": number(-1e300, 1e300),
+    "yes_no": Reader.yes_no,
+    "list of text": _text_list,
+}
+
+
+# -- lists --------------------------------------------------------------------------------
 
 
 def extracts(reader: Reader, draft: Draft, node: Node) -> None:
@@ -61,21 +89,7 @@ def _extract(reader: Reader, name: str, node: Node) -> Extract | None:
     if node.kind == "scalar":
         ask = reader.text(node)
         return None if ask is None else Extract(name=name, ask=ask)
-    what = f'list "{name}"'
-    known: dict[str, Any] = {
-        "ask": reader.text,
-        "from": lambda n: _places(reader, n),
-        "find": reader.one_of(("things", "aspects")),
-        "min": reader.whole(0, 50),
-        "max": reader.whole(1, 50),
-        "must_appear": reader.yes_no,
-        "min_capability": reader.whole(0, 3),
-        "otherwise": lambda n: _otherwise(reader, n),
-        "examples": reader.listed(lambda n: _list_example(reader, n)),
-        "model": reader.word,
-        "note": reader.plain,
-    }
-    values = reader.fields(node, what, known)
+    values = reader.fields(node, f'list "{name}"', _EXTRACT)
     if values is None:
         return None
     values.pop("note", None)
@@ -86,7 +100,7 @@ def _extract(reader: Reader, name: str, node: Node) -> Extract | None:
     if found.min > found.max:
         place = node.entries.get("min") or node.entries["max"]
         reader.error(place.value, f"min {found.min} is more than max {found.max}", "F011")
-    if found.otherwise is not None and len(found.otherwise) < found.min:
+    elif found.otherwise is not None and len(found.otherwise) < found.min:
         message = f"otherwise has {len(found.otherwise)} entries, but min is {found.min}"
         reader.error(node.entries["otherwise"].value, message, "F011")
     return found
@@ -95,14 +109,14 @@ def _extract(reader: Reader, name: str, node: Node) -> Extract | None:
 def _places(reader: Reader, node: Node) -> tuple[str, ...] | None:
     if node.raw == "none":
         return ()
-    places: tuple[str, ...] | None = reader.listed(reader.one_of(("task", "context")))(node)
+    places: tuple[str, ...] | None = _PLACES(reader, node)
     return places
 
 
 def _otherwise(reader: Reader, node: Node) -> dict[str, Any] | None:
     """Read a list to use instead, or `use other-template`."""
     if node.kind == "list":
-        return {"otherwise": reader.listed(reader.word)(node)}
+        return {"otherwise": _WORDS(reader, node)}
     found = re.fullmatch(r"use\s+([a-z][a-z0-9-]*)", node.raw.strip())
     if found:
         return {"otherwise_use": found.group(1)}
@@ -112,13 +126,29 @@ def _otherwise(reader: Reader, node: Node) -> dict[str, Any] | None:
 
 
 def _list_example(reader: Reader, node: Node) -> ExtractExample | None:
-    known = {"task": reader.word, "gives": reader.listed(reader.word)}
-    values = reader.fields(node, "an example", known)
+    values = reader.fields(node, "an example", _EXAMPLE)
     if values is None or len(values) < 2:
-        if values is not None and not set(known) <= set(node.entries):
-            reader.error(node, "an example needs task and gives", "F003")
+        if values is not None and not set(_EXAMPLE) <= set(node.entries):
+            reader.error(node.first_key(), "an example needs task and gives", "F003")
         return None
     return ExtractExample(**values)
+
+
+_PLACES: Read = listed(one_of(("task", "context")))
+_EXAMPLE: dict[str, Read] = {"task": Reader.word, "gives": _WORDS}
+_EXTRACT: dict[str, Read] = {
+    "ask": Reader.text,
+    "from": _places,
+    "find": one_of(get_args(FindWord)),
+    "min": whole(0, 50),
+    "max": whole(1, 50),
+    "must_appear": Reader.yes_no,
+    "min_capability": whole(0, 3),
+    "otherwise": _otherwise,
+    "examples": listed(_list_example),
+    "model": Reader.word,
+    "note": Reader.plain,
+}
 
 
 def cap_lists(reader: Reader, draft: Draft) -> None:
@@ -129,4 +159,5 @@ def cap_lists(reader: Reader, draft: Draft) -> None:
         if "max" in node.entries and extract.max > most:
             message = f"max {extract.max} is more than limits.items, which is {most}"
             reader.error(node.entries["max"].value, message, "F011")
-        draft.extracts[name] = extract.model_copy(update={"max": min(extract.max, most)})
+        if extract.max > most:
+            draft.extracts[name] = extract.model_copy(update={"max": most})

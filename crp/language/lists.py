@@ -8,6 +8,15 @@ things    in the request, the entries behind `compare`, `between`, `pros and con
           or `or`, or below each other as bullets; in the facts, the headings.
 aspects   in the request, the entries behind `on`, `by`, `in terms of`, `across`, `regarding`;
           in the facts, the labels (`weight: 1.2 kg`) that stand under every heading.
+sentences in the request, those of the text that it brings along; in the facts, all of them.
+texts     the entries of that text where it is a list, otherwise all of it as one.
+choices   in the request, what it leaves to choose from; in the facts, the headings.
+fields    in the request, what is to be extracted; in the facts, labels as above.
+sections  in the request, those of the text to be written; in the facts, the headings.
+parts     the pieces of the facts, or of the text that the request brings along; see `gist.py`.
+topic     in the request, what it wants weighed: behind `pros and cons of`.
+
+All from `sentences` to `topic` are read by `said.py`.
 
 The cue words are English. Where they find nothing, the template's `ask` and `otherwise` follow.
 """
@@ -19,6 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from crp.language import gist, said
 from crp.language.schema import Extract
 from crp.language.words import content, word_set, words
 from crp.models import Task
@@ -94,15 +104,23 @@ def find_list(
     extract: Extract, task: Task, names: Mapping[str, JsonValue] | None = None
 ) -> tuple[str, ...] | None:
     """Find a list by code where the template says; None when it does not stand there."""
-    things = extract.find == "things"
+    found: Sequence[str] | None
     for place in extract.source:
-        if place == "task":
-            found = _things(task) if things else _aspects(task.text[:_LONGEST])
+        if extract.find == "parts":
+            found = list(gist.parts(gist.long_text(task, place), extract.max))
         else:
-            found = subjects(task.context) if things else labels(task.context)
-        if found and len(found) >= extract.min:
+            found = _FINDERS[extract.find, place](task)
+        if found and len(found) >= extract.min and not _is_another(found, names or {}):
             return tuple(found)
     return None
+
+
+def _is_another(found: Sequence[str], names: Mapping[str, JsonValue]) -> bool:
+    """Whether these are the entries of a list that is known: the request names the things once,
+    the aspects to look at are not these."""
+    entries = {clean_entry(entry).casefold() for entry in found}
+    lists = (value for value in names.values() if isinstance(value, list) and value)
+    return any({str(entry).casefold() for entry in other} <= entries for other in lists)
 
 
 def guard(
@@ -112,7 +130,8 @@ def guard(
     names: Mapping[str, JsonValue] | None = None,
 ) -> tuple[tuple[str, ...], str]:
     """Clean a list that was found or made; the second part says what is still wrong with it."""
-    entries = _unique(clean_entry(value) for value in values)
+    tidy = str.strip if extract.find in ("sentences", "texts", "parts", "topic") else clean_entry
+    entries = _unique(tidy(value) for value in values)
     invented: list[str] = []
     if extract.must_appear:
         said = " ".join(f"{task.text}\n{task.context}".casefold().split())
@@ -251,6 +270,12 @@ def _aspects(text: str) -> list[str] | None:
     return None
 
 
+def _sections(text: str) -> list[str] | None:
+    found = split_list(_without_ending(said.sections(text)))
+    named = [re.sub(r"^(?:one|another) (?:on|about|for)\s+", "", entry) for entry in found]
+    return _names(named) or _aspects(text)
+
+
 def _without_ending(text: str) -> str:
     return re.sub(
         r"(?:^|[\s,])(?:for|so that|and (?:tell|say|recommend|explain|pick|choose|which))\b.*",
@@ -365,3 +390,23 @@ def _unique(entries: Iterable[str]) -> list[str]:
         if entry:
             seen.setdefault(entry.casefold(), entry)
     return list(seen.values())
+
+
+_FINDERS: dict[tuple[str, str], Callable[[Task], list[str] | None]] = {
+    ("things", "task"): _things,
+    ("things", "context"): lambda task: subjects(task.context),
+    ("aspects", "task"): lambda task: _aspects(task.text[:_LONGEST]),
+    ("aspects", "context"): lambda task: labels(task.context),
+    ("sentences", "task"): lambda task: said.each_sentence(said.material(task.text)),
+    ("sentences", "context"): lambda task: said.each_sentence(task.context),
+    ("texts", "task"): lambda task: said.each_text(said.material(task.text)),
+    ("texts", "context"): lambda task: said.each_text(task.context),
+    ("choices", "task"): lambda task: split_list(said.choices(task.text)),
+    ("choices", "context"): lambda task: subjects(task.context),
+    ("fields", "task"): lambda task: split_list(said.fields(task.text)),
+    ("fields", "context"): lambda task: labels(task.context),
+    ("topic", "task"): lambda task: said.topic(task.text),
+    ("topic", "context"): lambda task: None,
+    ("sections", "task"): lambda task: _sections(task.text[:_LONGEST]),
+    ("sections", "context"): lambda task: subjects(task.context),
+}

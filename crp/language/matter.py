@@ -115,6 +115,7 @@ def matches(answer: Answer, value: JsonValue) -> Finding | None:
     """Look for regular expressions (RE2: linear whatever the pattern)."""
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = 1 << 20  # as `reader.py` allows
     patterns = value if isinstance(value, list) else [value]
     missing = []
     for pattern in map(str, patterns):

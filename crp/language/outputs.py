@@ -3,7 +3,7 @@
 One word of the template (`bullets 3-7`) gives all of them, so they can not disagree. What a model
 writes is hostile until it is proven otherwise: everything here is pure, linear in the length of
 the text, and raises nothing. The readers of single values are in `scalars.py`, of several in
-`entries.py`, of JSON in `salvage.py`.
+`entries.py`, of JSON in `salvage.py`, of JSON that has a schema in `structured.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from crp.language import entries, salvage, scalars
+from crp.language import entries, salvage, scalars, structured
 from crp.language.schema import Output, OutputField
 from crp.language.show import line as in_line
 from crp.language.show import show
@@ -78,6 +78,8 @@ def sentence(output: Output, names: Names) -> str:
             lines = (head, ("---",) * len(head))
             rows = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
             return f"Write a table with this head:\n{rows}" if head else "Write a table."
+        case "schema":
+            return structured.sentence(output.json_schema)
 
 
 def _range(low: float | None, high: float | None) -> str:
@@ -231,6 +233,14 @@ def _json(output: Output, text: str, names: Names) -> Parsed:
     return Parsed(value=found.value, text=shown, problems=() if found.whole else (_UNFINISHED,))
 
 
+def _schema(output: Output, text: str, names: Names) -> Parsed:
+    found = structured.read(output.json_schema, text)
+    if found is None:
+        return _unread(output, text, names)
+    shown = json.dumps(found.value, ensure_ascii=False, indent=2)
+    return Parsed(value=found.value, text=shown, problems=found.problems)
+
+
 def _table(output: Output, text: str, names: Names) -> Parsed:
     rows, missing = entries.rows(text, columns(output, names))
     if not rows:
@@ -298,6 +308,7 @@ _READERS: dict[str, Callable[[Output, str, Names], Parsed]] = {
     "choice": _choice,
     "fields": _fields,
     "table": _table,
+    "schema": _schema,
 }
 
 
@@ -313,6 +324,8 @@ def json_schema(output: Output, names: Names) -> dict[str, Any] | None:
     """
     if output.kind == "json":
         return {"type": "object"}
+    if output.kind == "schema":
+        return structured.server_schema(output.json_schema)
     if output.kind == "choice" and options(output, names):
         return _object({"answer": {"type": "string", "enum": list(options(output, names))}})
     if output.kind == "fields" and output.fields:

@@ -1,6 +1,7 @@
 """Template and names to a plan: fan-out, needs, levels, ladders, and what it will cost.
 
-A plan is counted in micro-steps, after fan-out and without synthesis. Starting levels: a word in
+A plan is counted in micro-steps that ask a model, after fan-out and without synthesis; a fan-out
+over the pieces of one text counts once, and what code does is free. Starting levels: a word in
 the job's configuration wins over a step's `auto`, a step's own word wins over the configuration,
 and where both say `auto` the model's capability decides. When a plan has more steps than allowed,
 the last items of the widest fan-out go first, then steps from the middle; the concluding step
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -19,7 +21,7 @@ from crp.language import text
 from crp.language.outline import OUTLINE, outline_template, parse_outline
 from crp.language.schema import DEFAULT_LADDER, Step, Template
 from crp.language.words import sentences, shorten
-from crp.models import Level, ModelProfile, Plan, PlannedStep, Rung, Task
+from crp.models import Level, Plan, PlannedStep, Rung, Task
 from crp.stages import Brief, PlanRequest
 
 __all__ = [
@@ -32,10 +34,14 @@ __all__ = [
     "start_level",
 ]
 
+_PARTS = ("parts", "sentences", "texts")
+"""What a list finds when its entries are pieces of a long input."""
 _TRY_AGAIN = ("retry", "heavier", "scaffold", "model", "temperature", "use")
 _CHARACTERS_PER_TOKEN = 3.5
 _UNKNOWN = "..."
 """Stands for answers that are not there yet."""
+_JUDGE = 160
+"""Tokens of a prompt that looks at an answer, beside the answer."""
 _OVERHEAD = 120
 """Tokens of a prompt beside facts, task and instruction: scaffold, output sentence, roles."""
 _START = (Level.HEAVY, Level.HEAVY, Level.LIGHT, Level.NONE)
@@ -92,10 +98,23 @@ class _Chosen:
 
     steps: list[Step]
     items: dict[str, list[str]]
+    parts: frozenset[str] = frozenset()
+    """Lists of the parts of a long input: a fan-out over them counts once (spec, section 4)."""
     gone: list[str] = field(default_factory=list)
 
     def count(self) -> int:
-        return sum(len(self.items[s.id]) if s.for_each else 1 for s in self.steps)
+        return sum(self._width(s) for s in self.steps)
+
+    def _width(self, step: Step) -> int:
+        if not _asks(step):
+            return 0
+        is_many = step.for_each and step.for_each not in self.parts
+        return len(self.items[step.id]) if is_many else 1
+
+
+def _asks(step: Step) -> bool:
+    """Whether a step costs calls; what code does is free, and never cut for its own sake."""
+    return step.kind in ("prompt", "use")
 
 
 def _items(step: Step, brief: Brief) -> list[str]:
@@ -107,11 +126,13 @@ def _is_wanted(step: Step, brief: Brief) -> bool:
     task = brief.job.task
     known: dict[str, JsonValue] = {"task": task.text, "context": task.context}
     known |= {"complexity": brief.complexity, **brief.names}
-    return not step.when or text.holds(step.when, known)
+    known["capability"] = brief.job.model("default").capability
+    return not step.when or step.late or text.holds(step.when, known)
 
 
 def _cut(template: Template, wanted: list[Step], items: dict[str, list[str]], most: int) -> _Chosen:
-    chosen = _Chosen(wanted, items)
+    parts = frozenset(e.name for e in template.extract if e.find in _PARTS)
+    chosen = _Chosen(wanted, items, parts)
     least = {e.name: max(1, e.min) for e in template.extract}
     while chosen.count() > most:
         if not (
@@ -126,7 +147,8 @@ def _cut(template: Template, wanted: list[Step], items: dict[str, list[str]], mo
 
 def _drop_item(chosen: _Chosen, least: Mapping[str, int]) -> bool:
     """Take the last item off the widest fan-out, and off the others over the same list."""
-    wide = [s for s in chosen.steps if s.for_each]
+    fans = [s for s in chosen.steps if s.for_each and _asks(s)]
+    wide = [s for s in fans if s.for_each not in chosen.parts]
     wide = [s for s in wide if len(chosen.items[s.id]) > least.get(s.for_each, 1)]
     if not wide:
         return False
@@ -144,7 +166,8 @@ def _drop_step(chosen: _Chosen, template: Template, *, read: bool) -> bool:
     answer = [template.synthesize] if template.synthesize else []
     needed = {n for s in [*chosen.steps, *answer] for n in {*_needs(s)} - {*s.optional}}
     middle = (len(chosen.steps) - 1) / 2
-    places = [i for i, s in enumerate(chosen.steps[:-1]) if read or s.id not in needed]
+    able = [i for i, s in enumerate(chosen.steps[:-1]) if _asks(s)]
+    places = [i for i in able if read or chosen.steps[i].id not in needed]
     if not places:
         return False
     step = chosen.steps.pop(min(places, key=lambda i: (abs(i - middle), -i)))
@@ -180,6 +203,7 @@ def _one(step: Step, item: str | None, index: int, chosen: _Chosen, brief: Brief
         kind=step.kind,
         needs=needs,
         optional_needs=optional,
+        late=step.late,
         level=start_level(step.scaffold, config, profile.capability) if prompt else Level.NONE,
         model=step.model,
         ladder=ladder_of(step, brief.template) if prompt else (),
@@ -206,8 +230,8 @@ def _needs_of(
     needs: list[str] = []
     optional: list[str] = []
     for name in _needs(step):
-        if name not in kept:
-            continue  # it was cut
+        if name not in kept or name == step.id:
+            continue  # it was cut, or it is its own last round
         other = kept[name]
         if name in step.reads_item:
             ids = [_id(other, item)] if item in chosen.items.get(name, []) else []
@@ -215,7 +239,11 @@ def _needs_of(
             ids = [_id(other, i) for i in chosen.items[name]] if other.for_each else [name]
         needs += ids
         optional += ids if name in step.optional else []
-    return tuple(needs), tuple(optional)
+    if step.order == "in_sequence" and item is not None:
+        place = chosen.items[step.id].index(item)
+        before = [_id(step, i) for i in chosen.items[step.id][:place]]
+        needs, optional = [*needs, *before], [*optional, *before]
+    return tuple(dict.fromkeys(needs)), tuple(dict.fromkeys(optional))
 
 
 def _description(step: Step, item: str | None, index: int, brief: Brief) -> str:
@@ -258,29 +286,57 @@ def _placeholder(step: Step, brief: Brief) -> JsonValue:
 
 def _costs(template: Template, steps: Sequence[PlannedStep], brief: Brief) -> dict[str, int]:
     """Estimate calls and tokens: every first attempt good, and every ladder climbed to its end."""
-    likely_calls = worst_calls = likely_tokens = worst_tokens = 0
     sizes = {p.id: p.max_tokens for p in steps}
+    total = _Cost()
     for planned in steps:
-        if planned.kind != "prompt":
-            continue
         step = template.step(planned.step)
-        tokens = _prompt_tokens(step, planned, sizes, brief) + planned.max_tokens
-        tries = 1 + sum(r.action in _TRY_AGAIN for r in planned.ladder)
-        likely_calls, worst_calls = likely_calls + 1, worst_calls + tries
-        likely_tokens, worst_tokens = likely_tokens + tokens, worst_tokens + tokens * tries
-    if template.synthesize and template.synthesize.kind == "prompt":
-        profile = brief.job.model(template.synthesize.model)
-        tokens = _answer_tokens(template.synthesize, profile, sizes)
-        tries = 1 + sum(r.action in _TRY_AGAIN for r in ladder_of(template.synthesize, template))
-        likely_calls, worst_calls = likely_calls + 1, worst_calls + tries
-        likely_tokens, worst_tokens = likely_tokens + tokens, worst_tokens + tokens * tries
+        if step.kind == "prompt":
+            prompt = _prompt_tokens(step, planned, sizes, brief)
+            total = total.plus(_cost_of(step, planned.ladder, prompt, planned.max_tokens, brief))
+    answer = template.synthesize
+    if answer and answer.kind == "prompt":
+        longest = answer.max_tokens or brief.job.model(answer.model).max_tokens
+        prompt = _OVERHEAD + sum(sizes.values()) + round(len(answer.text) / 3.5)
+        ladder = ladder_of(answer, template)
+        total = total.plus(_cost_of(answer, ladder, prompt, longest, brief))
     limits = template.limits
     return {
-        "calls_likely": min(likely_calls, limits.calls),
-        "calls_worst": min(worst_calls, limits.calls),
-        "tokens_likely": min(likely_tokens, limits.tokens),
-        "tokens_worst": min(worst_tokens, limits.tokens),
+        "calls_likely": min(total.calls, limits.calls),
+        "calls_worst": min(total.calls_worst, limits.calls),
+        "tokens_likely": min(total.tokens, limits.tokens),
+        "tokens_worst": min(total.tokens_worst, limits.tokens),
     }
+
+
+class _Cost(NamedTuple):
+    """Calls and tokens: when every first attempt is good, and when every ladder is climbed."""
+
+    calls: int = 0
+    calls_worst: int = 0
+    tokens: int = 0
+    tokens_worst: int = 0
+
+    def plus(self, other: _Cost) -> _Cost:
+        return _Cost(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def _cost_of(step: Step, ladder: Sequence[Rung], prompt: int, longest: int, brief: Brief) -> _Cost:
+    """Count one planned prompt: its tries, each with its samples and judges, and its rounds."""
+    tries = 1 + sum(r.action in _TRY_AGAIN for r in ladder)
+    judges = sum(c.kind == "judge" for c in step.checks)
+    judges *= brief.job.model("judge").capability >= 1
+    calls = step.samples + judges
+    tokens = step.samples * (prompt + longest) + judges * (_JUDGE + longest)
+    if step.repeat is None:
+        return _Cost(calls, calls * tries, tokens, tokens * tries)
+    looks = int(step.repeat.critique is not None)
+    look, rounds = looks * (_JUDGE + longest), 1 + step.repeat.max
+    return _Cost(
+        calls + looks,
+        (calls * tries + 2 * looks) * rounds,
+        tokens + look,
+        (tokens * tries + 2 * look) * rounds,
+    )
 
 
 def _prompt_tokens(step: Step, planned: PlannedStep, sizes: Mapping[str, int], brief: Brief) -> int:
@@ -293,8 +349,3 @@ def _prompt_tokens(step: Step, planned: PlannedStep, sizes: Mapping[str, int], b
     characters += len(step.system) + len(step.text)
     read = sum(sizes.get(n, 0) for n in planned.needs)
     return _OVERHEAD + read + round(characters / _CHARACTERS_PER_TOKEN)
-
-
-def _answer_tokens(answer: Step, profile: ModelProfile, sizes: Mapping[str, int]) -> int:
-    longest = answer.max_tokens or profile.max_tokens
-    return _OVERHEAD + sum(sizes.values()) + longest + round(len(answer.text) / 3.5)

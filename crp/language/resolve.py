@@ -1,142 +1,128 @@
-"""Names, order and warnings: what can be said of a template only when all of it has been read.
+"""Names and order: what can be said of a template only when all of it has been read.
 
 The order of the steps is not written down: it follows from the names that their texts use. The
-same references say which answers a step reads, of which it needs only this item's, and which it
-can do without.
+same references say which answers a step reads, of which it needs only this item's, which it can do
+without, and whether its `when` must wait for its turn. Warnings are in `doubts.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from crp.language import doubts
+from crp.language.draft import FACTS, POOLS, Draft
 from crp.language.reader import NameUse, Reader, TextUse
-from crp.language.schema import Check, Extract, Input, Output, Step
-from crp.language.shapes import ANY, NUMBER, TEXT, TEXTS, Shape, suggest
+from crp.language.schema import Step
+from crp.language.shapes import Reference
 from crp.language.source import Node
-from crp.language.syntax import Reference, check, references
+from crp.language.syntax import walked
 from crp.language.tokens import Mistake
-from crp.language.words import word_set
+from crp.language.visible import Names
 
-MAX_ENTRIES = 10
-"""Most steps of a template, and most lists and inputs."""
-
-MAX_PROBLEMS = 200
-"""Nobody reads more at once; what is left is said when these are mended."""
-
-ANSWER = "answer"
-"""The id of `synthesize`, and the owner of its texts."""
-QUALITY = "quality"
-
-RESERVED = word_set(
-    """task context item index previous feedback answer loop complexity outline snippets facts sheet
-    quality true false none and or not in if else elif for is"""
-)
-"""Names that the engine or the syntax uses itself."""
-
-FACTS = ("facts", "context", "task")
-"""What a check may compare with beside steps, lists and inputs."""
+_ELSEWHERE = {
+    "item": "only a step with for_each has an item",
+    "index": "only a step with for_each has an item",
+    "previous": "only the prompt of a step with `order: in_sequence` or `repeat` has it",
+    "feedback": "only the prompt of a step whose `repeat` has a critique has it",
+    "critique": "only `until`, below a `repeat` that has a critique, sees it",
+    "entry": "only `by` and `where` of a pick go over entries",
+}
+"""Why a name that the engine has is not known in a text."""
 
 
-@dataclass
-class Draft:
-    """A template while it is read: what was understood, and where it stands."""
+_OF_THE_ANSWER = ("expr", "until", "entry")
+"""Parts whose names depend on what the step gives: nothing is said of them while that is unread."""
 
-    root: Node
-    values: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, Input] = field(default_factory=dict)
-    extracts: dict[str, Extract] = field(default_factory=dict)
-    list_nodes: dict[str, Node] = field(default_factory=dict)
-    steps: dict[str, Step] = field(default_factory=dict)
-    step_nodes: dict[str, Node] = field(default_factory=dict)
-    synthesize: Step | None = None
-    unread: set[str] = field(default_factory=set)
-    """Names whose own definition has a mistake: using them is not another one."""
-    claimed: dict[str, Node] = field(default_factory=dict)
-    overflown: bool = False
-    """There are too many steps or lists: nothing more is said of them."""
 
-    def claim(self, reader: Reader, name: str, key: Node) -> bool:
-        """Take a name for an input, a list or a step; one name means one thing."""
-        if name in RESERVED:
-            reader.error(key, f'the name "{name}" is taken by the engine', "F009")
-            return False
-        if first := self.claimed.get(name):
-            message = f'the name "{name}" already stands in line {first.line}'
-            reader.error(key, message, "F010")
-            return False
-        self.claimed[name] = key
-        return True
+class Found(NamedTuple):
+    """One use of a name in a text."""
 
-    def entries(self, reader: Reader, node: Node, what: str) -> list[tuple[str, Node]]:
-        """Give the named entries of a mapping, and take their names."""
-        if node.kind != "map":
-            reader.error(node, f"{what} must be fields: `name: value`", "F002")
-            return []
-        if len(node.entries) > MAX_ENTRIES:
-            found = len(node.entries)
-            reader.error(node, f"at most {MAX_ENTRIES} {what}, not {found}", "F004")
-            self.overflown = True
-            return []
-        pairs = ((reader.name(e.key), e) for e in node.entries.values())
-        return [(n, e.value) for n, e in pairs if n is not None and self.claim(reader, n, e.key)]
-
-    def lists(self) -> set[str]:
-        """Everything that a fan-out can go over."""
-        given = {n for n, i in self.inputs.items() if i.type == "list of text"}
-        return given | set(self.extracts)
+    use: TextUse
+    ref: Reference
 
 
 def resolved(reader: Reader, draft: Draft) -> dict[str, Any] | None:
     """Check every name and text; give lists and steps in order, or None when that fails."""
     if draft.overflown:
         return None
-    for use in reader.names:
-        _check_name(reader, draft, use)
-    for text in reader.texts:
-        if len(reader.problems) < MAX_PROBLEMS:
-            _check_text(reader, draft, text)
+    for name, step in draft.steps.items():
+        _check_item_name(reader, draft, step, draft.bodies[name])
+    found = check_uses(reader, draft)
     if any(p.severity == "error" for p in reader.problems):
         # An order of what is half understood would only repeat what was said.
         return None
-    steps = {name: _with_reads(reader, draft, step) for name, step in draft.steps.items()}
-    lists = _ordered_lists(reader, draft)
+    steps = {name: _with_reads(reader, draft, s, found) for name, s in draft.steps.items()}
+    lists = _ordered_lists(reader, draft, found)
     order = _ordered_steps(reader, draft, steps)
-    answer = draft.synthesize and _with_reads(reader, draft, draft.synthesize)
+    answer = draft.synthesize and _with_reads(reader, draft, draft.synthesize, found)
     if order is None or lists is None:
         return None
-    _warn(reader, draft, [steps[n] for n in order], answer)
+    ordered = [steps[name] for name in order]
+    if reader.doubts:
+        every = [one for some in found.values() for one in some]
+        doubts.warn(reader, draft, ordered, answer, every)
     return {
-        "extract": tuple(draft.extracts[n] for n in lists),
-        "steps": tuple(steps[n] for n in order),
+        "extract": tuple(draft.extracts[name] for name in lists),
+        "steps": tuple(ordered),
         "synthesize": answer,
-        "snippets": reader.snippets,
     }
 
 
 # -- names --------------------------------------------------------------------------------
 
 
+def check_uses(reader: Reader, draft: Draft) -> dict[str, list[Found]]:
+    """Check all names and texts; give the names that each owner uses, lists as `list name`."""
+    for name in reader.names:
+        _check_name(reader, draft, name)
+    return _checked_texts(reader, draft)
+
+
 def _check_name(reader: Reader, draft: Draft, use: NameUse) -> None:
-    known = {
-        "list": draft.lists(),
-        "step": set(draft.step_nodes),
-        "source": {*draft.claimed, *FACTS},
-    }[use.want]
-    if use.name in known or use.name in draft.unread:
+    if use.name in draft.claimed:
+        known = _known(draft, use)
+        if use.name in known or use.name in draft.unread:
+            return
+    elif use.name in {"source": FACTS, "pool": POOLS}.get(use.want, ()):
         return
-    what = {"list": "list", "step": "step", "source": "step, list or input"}[use.want]
-    help = suggest(use.name, sorted(known))
+    known = _known(draft, use)
+    help = reader.suggest(use.name, sorted(known))
     if not help and use.want == "list" and use.name in draft.step_nodes:
         help = "a list must be known before the steps run: name it under extract"
-    reader.error(use.node, f'there is no {what} "{use.name[:60]}"', "R001", help)
+    reader.error(use.node, f'there is no {use.wanted} "{use.name[:60]}"', "R001", help)
 
 
-def _check_text(reader: Reader, draft: Draft, use: TextUse) -> None:
-    names = _visible(draft, use)
-    for mistake in check(use.text, names, condition=use.condition):
-        reader.inside(use, _explained(draft, use, mistake))
+def _check_item_name(reader: Reader, draft: Draft, step: Step, body: Node) -> None:
+    """`as:` may not hide an input, a list or a step."""
+    if first := draft.claimed.get(step.item_name):
+        message = f'this hides the name "{step.item_name}" that stands in line {first.line}'
+        reader.error(body.entries["as"].value, message, "F010")
+
+
+def _known(draft: Draft, use: NameUse) -> set[str]:
+    if use.want == "list":
+        return draft.lists()
+    if use.want == "step":
+        return set(draft.step_nodes)
+    return {*draft.claimed, *(FACTS if use.want == "source" else POOLS)}
+
+
+def _checked_texts(reader: Reader, draft: Draft) -> dict[str, list[Found]]:
+    names = Names(draft)
+    found: dict[str, list[Found]] = {}
+    for use in reader.texts:
+        if reader.full:
+            break
+        if use.part in _OF_THE_ANSWER and use.owner in draft.unread:
+            continue
+        parsed = walked(use.text, names.of(use), use.condition)
+        for mistake in parsed.mistakes:
+            reader.inside(use, _explained(draft, use, mistake))
+        if parsed.references:
+            owner = use.owner or (f"list {use.hidden}" if use.hidden else "")
+            found.setdefault(owner, []).extend(Found(use, r) for r in parsed.references)
+    return found
 
 
 def _explained(draft: Draft, use: TextUse, mistake: Mistake) -> Mistake:
@@ -144,101 +130,62 @@ def _explained(draft: Draft, use: TextUse, mistake: Mistake) -> Mistake:
     if mistake.code != "T003":
         return mistake
     name = mistake.message.split('"')[1]
-    help = mistake.help
-    if name in ("item", "index"):
-        help = "only a step with for_each has an item"
-    elif name in draft.step_nodes:
+    help = _ELSEWHERE.get(name, mistake.help)
+    if name in draft.step_nodes:
         help = "this is needed before any step runs"
     elif name == use.hidden:
         help = "a list can not be asked for with its own entries"
     return Mistake(mistake.line, mistake.column, mistake.message, "T003", help, mistake.width)
 
 
-def _visible(draft: Draft, use: TextUse) -> dict[str, Shape]:
-    names: dict[str, Shape] = {"task": TEXT, "context": TEXT, "complexity": NUMBER}
-    names["sheet"] = ANY
-    names |= {n: _input_shape(i) for n, i in draft.inputs.items()}
-    names |= {n: TEXTS for n in draft.extracts if n != use.hidden}
-    names |= dict.fromkeys(draft.unread, ANY)
-    if not use.owner:
-        for name in draft.step_nodes:
-            names.pop(name, None)
-        if use.part == "help":  # scaffolds for all steps: some have an item
-            names |= {"item": TEXT, "index": NUMBER}
-        return names
-    names |= {n: step_shape(s) for n, s in draft.steps.items()}
-    owner = draft.steps.get(use.owner)
-    if owner is None and use.owner in draft.unread:
-        names |= {"item": ANY, "index": ANY}
-    if owner and owner.for_each:
-        names |= {owner.item_name: TEXT, "index": NUMBER}
-    return names
-
-
-def _input_shape(given: Input) -> Shape:
-    kinds = {"text": TEXT, "number": NUMBER, "yes_no": ANY, "list of text": TEXTS}
-    return kinds[given.type]
-
-
-def step_shape(step: Step) -> Shape:
-    """Say what later texts see of a step's output."""
-    label = f'step "{step.id}"'
-    one = _output_shape(step.output, label)
-    return Shape("answers", one, label=label) if step.for_each else one
-
-
-def _output_shape(output: Output, label: str) -> Shape:
-    if output.kind == "fields":
-        kinds = {"number": NUMBER, "list": TEXTS}
-        fields = {f.name: kinds.get(f.kind, TEXT) for f in output.fields}
-        return Shape("record", fields=fields, label=label)
-    if output.kind in ("bullets", "numbered", "list"):
-        return Shape("list", TEXT, label=label)
-    if output.kind == "table":
-        return Shape("list", ANY, label=label)
-    if output.kind in ("number", "integer"):
-        return Shape("number", label=label)
-    return ANY if output.kind == "json" else Shape("text", label=label)
-
-
 # -- what a step reads --------------------------------------------------------------------
 
 
-def _with_reads(reader: Reader, draft: Draft, step: Step) -> Step:
+def _with_reads(reader: Reader, draft: Draft, step: Step, found: Mapping[str, list[Found]]) -> Step:
+    """Say what a step reads; of a name that is only asked about in `when`, it can do without."""
     reads: dict[str, bool] = {}
     of_item: dict[str, bool] = {}
-    for use, ref in _uses(reader, step.id):
-        if ref.name not in draft.steps:
+    late = False
+    for use, ref in found.get(step.id, ()):
+        if use.part == "when":
+            late = late or ref.name in draft.steps or ref.name in (step.item_name, "index")
+        if ref.name not in draft.steps or _is_own(step, use, ref):
             continue
         is_item = bool(step.for_each) and ref.index == step.item_name
         if is_item:
             _check_same_list(reader, draft, step, use, ref)
         into = of_item if is_item else reads
-        into[ref.name] = into.get(ref.name, True) and ref.guarded
-    for name in _checked_with(step.checks):
+        into[ref.name] = into.get(ref.name, True) and (ref.guarded or use.part == "when")
+    for name in _compared(step):
         if name in draft.steps and name not in of_item:
             reads.setdefault(name, False)
-    found = {**of_item, **reads}
+    both = {**of_item, **reads}
+    if not both and not late:
+        return step
     return step.model_copy(
         update={
+            "late": late,
             "reads": tuple(reads),
             "reads_item": tuple(n for n in of_item if n not in reads),
-            "optional": tuple(n for n in found if found[n] and of_item.get(n, True)),
+            "optional": tuple(n for n in both if both[n] and of_item.get(n, True)),
         }
     )
 
 
-def _uses(reader: Reader, owner: str) -> Iterable[tuple[TextUse, Reference]]:
-    for use in reader.texts:
-        if use.owner == owner:
-            for ref in references(use.text, condition=use.condition):
-                yield use, ref
+def _is_own(step: Step, use: TextUse, ref: Reference) -> bool:
+    """Whether a name means the step's own answer, or a field of it."""
+    if use.part == "expr" and any(f.name == ref.name for f in step.output.fields):
+        return True
+    return ref.name == step.id and use.part in ("critique", "until", "expr")
 
 
-def _checked_with(checks: Iterable[Check]) -> Iterable[str]:
-    for one in checks:
-        if one.kind in ("grounded_in", "keeps"):
+def _compared(step: Step) -> Iterable[str]:
+    """Give the steps that a step reads without naming them in a text."""
+    for one in step.checks:
+        if one.kind in ("grounded_in", "keeps", "agrees_with"):
             yield from one.value if isinstance(one.value, list) else [str(one.value)]  # type: ignore[misc]
+    if step.pick:
+        yield step.pick.source
 
 
 def _check_same_list(
@@ -247,7 +194,10 @@ def _check_same_list(
     other = draft.steps[ref.name]
     if other.for_each == step.for_each:
         return
-    message = f'"{ref.name}" goes over "{other.for_each}", this step over "{step.for_each}"'
+    if other.for_each:
+        message = f'"{ref.name}" goes over "{other.for_each}", this step over "{step.for_each}"'
+    else:
+        message = f'"{ref.name}" has one answer, not one for each item'
     mistake = Mistake(ref.line, ref.column, message, "R013", width=len(ref.name))
     reader.inside(use, mistake)
 
@@ -255,10 +205,12 @@ def _check_same_list(
 # -- order --------------------------------------------------------------------------------
 
 
-def _ordered_lists(reader: Reader, draft: Draft) -> list[str] | None:
+def _ordered_lists(
+    reader: Reader, draft: Draft, found: Mapping[str, list[Found]]
+) -> list[str] | None:
     needs = {
-        name: {r.name for r in references(extract.ask)} & set(draft.extracts)
-        for name, extract in draft.extracts.items()
+        name: {f.ref.name for f in found.get(f"list {name}", ())} & draft.extracts.keys()
+        for name in draft.extracts
     }
     places = {name: draft.claimed[name] for name in needs}
     return _order(reader, needs, places, "lists")
@@ -280,6 +232,8 @@ def _order(
         if ready is None:
             path = _cycle(needs, left)
             message = f"these {what} wait for each other: {' -> '.join(path)}"
+            if len(path) == 2:
+                message = f"this {what[:-1]} waits for itself: {' -> '.join(path)}"
             reader.error(places[path[0]], message, "R010")
             return None
         done.append(ready)
@@ -298,28 +252,3 @@ def _cycle(needs: Mapping[str, set[str]], left: list[str]) -> list[str]:
             cycle = cycle[first:] + cycle[:first]
             return [*cycle, cycle[0]]
         path.append(following)
-
-
-# -- warnings -----------------------------------------------------------------------------
-
-
-def _warn(reader: Reader, draft: Draft, steps: list[Step], answer: Step | None) -> None:
-    for step in steps:
-        if step.for_each:
-            _warn_of_all_items(reader, draft, step)
-    used = {name for step in steps for name in (*step.reads, *step.reads_item)}
-    used |= set(answer.reads) if answer else {steps[-1].id}
-    for step in steps:
-        if step.id not in used:
-            message = f'nothing uses what step "{step.id}" gives'
-            reader.warn(draft.step_nodes[step.id], message, "W202")
-
-
-def _warn_of_all_items(reader: Reader, draft: Draft, step: Step) -> None:
-    for use, ref in _uses(reader, step.id):
-        other = draft.steps.get(ref.name)
-        if other and other.for_each == step.for_each and not ref.index:
-            message = f'this puts the "{ref.name}" answers for ALL items into every prompt'
-            help = f"for this one only: {ref.name}[{step.item_name}]"
-            mistake = Mistake(ref.line, ref.column, message, "W201", help, len(ref.name))
-            reader.inside(use, mistake, "warning")

@@ -31,6 +31,11 @@ OutputKind = Literal[
     "schema",
 ]
 
+FindWord = Literal[
+    "things", "aspects", "sentences", "texts", "choices", "fields", "parts", "sections", "topic"
+]
+"""What code can look for to make a list."""
+
 
 class OutputField(Wire):
     """One entry of `fields:`; `kind` is text, number, yes_no, date, list or choice."""
@@ -121,10 +126,15 @@ class Extract(Wire):
     """Empty: never ask the model."""
     source: tuple[Literal["task", "context"], ...] = ("task",)
     """`from:` where code looks for it; empty (`from: none`): code does not look."""
-    find: Literal["things", "aspects"] = "things"
+    find: FindWord = "things"
     """What code looks for. `things` stand behind the verb (Compare A, B and C; A or B) or as
     headings of the facts; `aspects` stand behind `on`, `by`, `in terms of`, `across`, `regarding`,
-    or as labels that every passage of the facts has."""
+    or as labels that every passage of the facts has; `sentences` are those of the text that the
+    request brings along, or of the facts; `texts` its list entries, or all of it as one; `choices`
+    and `fields` are what the request leaves to choose from (classify as A or B) and asks for
+    (extract A and B from); `parts` are the pieces of
+    a long text, to which `facts: "{{ item }}"` gives the piece; `sections` are those that a brief
+    names, or the headings of the facts."""
     min: int = Field(default=1, ge=0, le=50)
     max: int = Field(default=10, ge=1, le=50)
     must_appear: bool = False
@@ -145,10 +155,12 @@ class Pick(Wire):
     `top: 1` it is one text."""
 
     source: str = "facts"
-    """`from:` `facts` (the passages of the context), or the name of a list, an input or a step."""
+    """`from:` `facts` (the passages of the context), `sentences` (those of the context, or in a
+    fan-out over parts of this part), or the name of a list, an input or a step."""
     by: str = ""
     """An expression over `entry` and all other names that gives the value to rank by, such as
-    `sheet[entry].price`. Empty: by the words that an entry shares with `about`."""
+    `sheet[entry].price`. Empty: by the words that an entry shares with `about`. Sentences
+    come in the order of the text; without an `about`, those whose words the others use most."""
     order: Literal["highest", "lowest"] = "highest"
     where: str = ""
     """A condition over `entry`: others are left out before the ranking."""
@@ -331,6 +343,7 @@ CHECK_KINDS: dict[str, str] = {
     "mentions_any": "at least one of these stands in the answer",
     "not_mentions": "none of these stands in the answer",
     "matches": "a regular expression (RE2) is found in the answer",
+    "parses": "the answer is code that can be read: `parses: python` or `parses: json`",
     "covers": "the entries of a list are spoken of: `covers: items`",
     "grounded_in": "numbers and content words come from these steps, inputs, or `facts`",
     "keeps": "the numbers and names of these facts or steps are kept in the answer",

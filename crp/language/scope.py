@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SkipValidation
 
 from crp.errors import TemplateError
 from crp.language.show import line, show
@@ -26,19 +26,28 @@ class Scope(Wire):
 
     task: str
     facts: str = ""
-    names: dict[str, JsonValue] = Field(default_factory=dict)
-    """Inputs, lists, and inside a fan-out `item`."""
+    names: SkipValidation[dict[str, JsonValue]] = Field(default_factory=dict)
+    """Inputs, lists, and inside a fan-out `item`; as they are, an `Entry` stays one."""
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
     """What earlier steps made, by step id."""
     prompt: str = ""
     """What the model was asked, word by word; empty when it is not known."""
     finish_reason: str = "stop"
+    step: str = ""
+    """The id of the step that answers; `answer` for the whole."""
+    judged: dict[str, float] = Field(default_factory=dict)
+    """What a judge said of the answer, 0 or 1, by its question."""
 
     def value(self, name: str) -> JsonValue:
         """Give what a name stands for; None when it is not known."""
         known: dict[str, JsonValue] = {"task": self.task, "facts": self.facts}
         known |= {"context": self.facts, **self.names, **self.outputs}
         return known.get(name)
+
+    @property
+    def known(self) -> dict[str, JsonValue]:
+        """Everything that an expression may name."""
+        return {"task": self.task, "context": self.facts, **self.outputs, **self.names}
 
     def entries(self, wanted: JsonValue) -> tuple[str, ...] | None:
         """Read a check's value as a list of texts; None when it names a list that is not known.

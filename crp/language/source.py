@@ -9,11 +9,19 @@ Refused are nesting over 24 levels, aliases, anchors, tags, second documents, mo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import yaml
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from crp.errors import TemplateError
 from crp.models import Problem
@@ -24,14 +32,17 @@ MAX_VALUES = 20_000
 
 Value = str | int | float | bool | None
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PARSER: Any = vars(yaml.cyaml)["CParser"] if yaml.__with_libyaml__ else yaml.SafeLoader
+"""Only its events are used."""
+_ASCII = bytes((9, 10, 13, *range(0x20, 0x7F)))
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _INT = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _WORDS: dict[str, Value] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(_NULLS, None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
@@ -42,50 +53,65 @@ _HELP = {
     "a word that has fields below it needs a value: `no_echo: yes`",
     "mapping values are not allowed here": "put a text with a colon in quotes; "
     "a word that has fields below it needs a value: `no_echo: yes`",
+    "found unexpected end of stream": "a text in quotes, or a bracket, is never closed",
     "could not find expected ':'": "every line of a block is `name: value`",
 }
 
 
-@dataclass(frozen=True, slots=True)
+class Entry(NamedTuple):
+    """One key of a mapping with its value."""
+
+    key: Node
+    value: Node
+
+
+class _None(dict[str, Entry]):
+    """No entries, for all scalars and lists: a dict of their own for each would cost time."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # it never changes
+
+
+@dataclass(slots=True)
 class Node:
-    """One value of the file with its place. Lines and columns are 1-based."""
+    """One value of the file with its place. Lines and columns are 1-based. Not to be changed."""
 
     kind: Literal["scalar", "list", "map"]
     line: int
     column: int
     end_line: int
     end_column: int
-    value: Value = None
-    """Of a scalar, by the rules of YAML 1.2."""
     raw: str = ""
-    """The text of a scalar, before it was read as a number or a word."""
+    """The text of a scalar, before it is read as a number or a word."""
     style: str = ""
     """How a scalar is written: plain is '', otherwise one of ' " | >."""
-    items: list[Node] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    items: Sequence[Node] = ()
+    entries: Mapping[str, Entry] = _None()
+    inherited: bool = False
+    """It stands in the template that this one extends; the place is that of `extends`."""
+
+    @property
+    def value(self) -> Value:
+        """What a scalar is by the rules of YAML 1.2; None for lists and mappings."""
+        if self.kind != "scalar":
+            return None
+        return self.raw if self.style else _typed(self.raw)
 
     @property
     def width(self) -> int:
         """How many columns a caret line under it spans."""
-        if self.line != self.end_line or self.kind != "scalar" or self.style in ("|", ">"):
-            return 1
-        return max(1, self.end_column - self.column)
+        one_line = self.line == self.end_line and self.style not in ("|", ">")
+        if self.inherited or (one_line and self.kind == "scalar"):
+            return max(1, self.end_column - self.column)
+        return 1
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is written here, or null."""
+        return self.kind == "scalar" and self.raw in _NULLS and not self.style
 
     def first_key(self) -> Node:
         """Where a mapping as a whole is spoken of."""
         return next((entry.key for entry in self.entries.values()), self)
-
-    @property
-    def empty(self) -> bool:
-        return self.kind == "scalar" and self.value is None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One key of a mapping with its value."""
-
-    key: Node
-    value: Node
 
 
 class Source:
@@ -117,9 +143,9 @@ class Source:
             line=line,
             column=column,
             severity=severity,
-            message=message,
+            message=_one_line(message),
             code=code,
-            help=help,
+            help=_one_line(help),
             source_line=shown,
             width=max(1, min(width, len(shown) - column + 1)) if shown else 1,
         )
@@ -148,7 +174,8 @@ class Source:
         except UnicodeDecodeError as error:
             before = data[: error.start].decode("utf-8", "replace")
             self.refuse(*_place(before), "this is not UTF-8 text", "Y001", "save the file as UTF-8")
-        if bad := _FORBIDDEN.search(clean):
+        suspect = not clean.isascii() or data.translate(None, _ASCII)
+        if suspect and (bad := _FORBIDDEN.search(clean)):
             self.lines = clean.splitlines()
             sign = f"U+{ord(bad.group()):04X}"
             self.refuse(*_place(clean[: bad.start()]), f"a control character ({sign})", "Y013")
@@ -165,76 +192,82 @@ class _Builder:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.events: Iterator[yaml.Event] = yaml.parse(source.text, Loader=_LOADER)
+        self.next: Callable[[], Any] = _PARSER(source.text).get_event
         self.values = 0
 
     def document(self) -> Node:
-        next(self.events)  # the stream's start
-        start = next(self.events)
-        if isinstance(start, yaml.StreamEndEvent):
+        self.next()  # the stream's start
+        start = self.next()
+        if isinstance(start, StreamEndEvent):
             self.source.refuse(1, 1, "the file is empty", "Y011")
-        root = self.node(next(self.events), 1)
-        next(self.events)  # the document's end
-        after = next(self.events)
-        if not isinstance(after, yaml.StreamEndEvent):
+        root = self.node(self.next(), 1)
+        self.next()  # the document's end
+        after = self.next()
+        if not isinstance(after, StreamEndEvent):
             self.refuse(after, "a second document begins here", "Y008", "one template, one file")
         return root
 
-    def node(self, event: yaml.Event, depth: int) -> Node:
-        self._admit(event, depth)
-        if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._list(event, depth)
-        return self._map(event, depth)
+    def node(self, event: Any, depth: int) -> Node:
+        self.values += 1
+        kind = type(event)
+        if kind is ScalarEvent and event.anchor is None and event.tag is None:
+            if self.values > MAX_VALUES or depth > MAX_DEPTH:
+                self._refuse(event, depth)
+            start, end = event.start_mark, event.end_mark
+            return Node(
+                "scalar",
+                start.line + 1,
+                start.column + 1,
+                end.line + 1,
+                end.column + 1,
+                event.value,
+                event.style or "",
+            )
+        if kind is AliasEvent or event.anchor is not None or event.tag is not None:
+            self._refuse(event, depth)
+        if self.values > MAX_VALUES or depth > MAX_DEPTH:
+            self._refuse(event, depth)
+        return self._list(event, depth) if kind is SequenceStartEvent else self._map(event, depth)
 
-    def _list(self, start: yaml.Event, depth: int) -> Node:
+    def _list(self, start: Any, depth: int) -> Node:
         items = []
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(event, depth + 1))
+        following, node = self.next, self.node
+        while type(event := following()) is not SequenceEndEvent:
+            items.append(node(event, depth + 1))
         return Node("list", *_span(start, event), items=items)
 
-    def _map(self, start: yaml.Event, depth: int) -> Node:
+    def _map(self, start: Any, depth: int) -> Node:
         entries: dict[str, Entry] = {}
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            key = self.node(event, depth + 1)
+        following, node = self.next, self.node
+        while type(event := following()) is not MappingEndEvent:
+            key = node(event, depth + 1)
             if key.kind != "scalar":
                 self.refuse(event, "a key must be a single word or text", "Y012")
             if first := entries.get(key.raw):
                 where = f"line {first.key.line}"
-                self.refuse(event, f'"{key.raw}" stands here twice: first in {where}', "Y009")
-            entries[key.raw] = Entry(key, self.node(next(self.events), depth + 1))
+                self.refuse(event, f'"{key.raw[:60]}" stands here twice: first in {where}', "Y009")
+            entries[key.raw] = Entry(key, node(following(), depth + 1))
         return Node("map", *_span(start, event), entries=entries)
 
-    def _admit(self, event: yaml.Event, depth: int) -> None:
-        self.values += 1
-        if isinstance(event, yaml.AliasEvent):
+    def _refuse(self, event: Any, depth: int) -> NoReturn:
+        if isinstance(event, AliasEvent):
             self.refuse(event, f"aliases (*{event.anchor}) are not part of the language", "Y005")
-        if getattr(event, "anchor", None):
+        if event.anchor is not None:
             self.refuse(event, "anchors (&name) are not part of the language", "Y006")
-        if getattr(event, "tag", None) is not None:
+        if event.tag is not None:
             self.refuse(event, "tags (!name) are not part of the language", "Y007")
         if depth > MAX_DEPTH:
             self.refuse(event, f"nested deeper than {MAX_DEPTH} levels", "Y003")
-        if self.values > MAX_VALUES:
-            self.refuse(event, f"more than {MAX_VALUES:,} values", "Y004")
+        self.refuse(event, f"more than {MAX_VALUES:,} values", "Y004")
 
-    def refuse(self, event: yaml.Event, message: str, code: str, help: str = "") -> NoReturn:
+    def refuse(self, event: Any, message: str, code: str, help: str = "") -> NoReturn:
         line, column, *_ = _span(event, event)
         self.source.refuse(line, column, message, code, help)
 
 
-def _span(start: yaml.Event, end: yaml.Event) -> tuple[int, int, int, int]:
+def _span(start: Any, end: Any) -> tuple[int, int, int, int]:
     first, last = start.start_mark, end.end_mark
-    assert first is not None  # only events made by hand have no marks
-    assert last is not None
     return first.line + 1, first.column + 1, last.line + 1, last.column + 1
-
-
-def _scalar(event: yaml.ScalarEvent) -> Node:
-    style = event.style or ""
-    value = _typed(event.value) if style == "" else event.value
-    return Node("scalar", *_span(event, event), value=value, raw=event.value, style=style)
 
 
 def _typed(raw: str) -> Value:
@@ -244,6 +277,11 @@ def _typed(raw: str) -> Value:
     if _INT.fullmatch(raw):
         return int(raw, 0) if raw[:2] in ("0o", "0x") else int(raw)
     return float(raw) if _FLOAT.fullmatch(raw) else raw
+
+
+def _one_line(text: str) -> str:
+    """Write what quotes a file so that a terminal and a list of problems can show it."""
+    return _FORBIDDEN.sub("?", " ".join(text.split()))
 
 
 def _place(before: str) -> tuple[int, int]:

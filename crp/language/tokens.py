@@ -42,17 +42,21 @@ class Tokens:
     """Where the words of a text stand: jinja's trees know lines but not columns."""
 
     def __init__(self, source: str, shift: int) -> None:
-        self.shift = shift
         self.tokens: list[_Token] = []
         source = re.sub(r"\r\n?", "\n", source)
-        at = 0
+        at, line, start = 0, 1, 0
         try:
             for _, kind, value in PARSER.lex(source):
                 # The lexer leaves out the white space that `-` strips.
-                at = max(source.find(value, at), at)
+                here = max(source.find(value, at), at)
+                if lines := source.count("\n", at, here):
+                    line, start = line + lines, source.rfind("\n", 0, here) + 1
                 if kind not in ("data", "whitespace"):
-                    self.tokens.append(_Token(*self._place(source, at), kind, value))
-                at += len(value)
+                    column = here - start + 1 - (shift if line == 1 else 0)
+                    self.tokens.append(_Token(line, column, kind, value))
+                at = here + len(value)
+                if lines := value.count("\n"):
+                    line, start = line + lines, source.rfind("\n", 0, at) + 1
         except TemplateSyntaxError:
             pass  # the parser says it again, with its message
         self.waiting: dict[str, deque[_Token]] = {}
@@ -79,9 +83,13 @@ class Tokens:
         hit = next((t for t in reversed(on_line) if got and t.value == got.group(1)), None)
         hit = hit or next(iter(on_line), None)
         column, width = (hit.column, len(hit.value.strip())) if hit else (1, 1)
-        return Mistake(line, column, f"{message[0].lower()}{message[1:]}", "T001", width=width)
+        message = _plainer(f"{message[0].lower()}{message[1:]}")
+        return Mistake(line, column, message, "T001", width=width)
 
-    def _place(self, source: str, at: int) -> tuple[int, int]:
-        start = source.rfind("\n", 0, at) + 1
-        line = source.count("\n", 0, at) + 1
-        return line, at - start + 1 - (self.shift if line == 1 else 0)
+
+def _plainer(message: str) -> str:
+    """Say without the parser's own words what stands in the wrong place."""
+    end = re.compile("'?end of (?:print statement|statement block)'?")
+    if found := re.fullmatch(rf"expected token {end.pattern}, got '(.+)'", message):
+        return f"'{found.group(1)}' can not stand here"
+    return "something is missing at the end" if end.search(message) else message

@@ -25,7 +25,10 @@ def test_these_are_the_commands():
     assert {" ".join(words) for words in ALL} == {
         *("run", "up", "down", "worker", "sql"),
         *("jobs list", "jobs show", "jobs watch", "jobs cancel"),
-        *("templates list", "templates show", "templates lint", "templates plan"),
+        *("templates list", "templates show", "templates new", "templates fmt"),
+        *("templates migrate", "templates lint", "templates plan", "templates match"),
+        *("templates diff", "templates test", "templates render", "templates promote"),
+        *("templates schema", "templates lsp"),
         *("model pull", "model list", "traces list", "traces show"),
     }
 

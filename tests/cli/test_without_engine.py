@@ -66,9 +66,9 @@ def test_show_prints_the_file_as_it_is(crp, write):
 
 def test_show_expanded_writes_the_short_forms_out(crp, write):
     write("templates/mine.yaml", GOOD)
-    compiled = json.loads(crp("templates", "show", "mine", "--expanded").stdout)
-    assert compiled["match"]["keywords"] == ["frobnicate"]
-    assert compiled["steps"][0]["id"] == "one"
+    long = json.loads(crp("templates", "show", "mine", "--expanded", "--json").stdout)
+    assert long["match"] == {"keywords": ["frobnicate"]}
+    assert long["steps"]["one"]["prompt"] == "Do {{ task }}"
 
 
 def test_a_name_that_is_nearly_right_gets_a_suggestion(crp):

@@ -50,6 +50,55 @@ steps:
   about: {for_each: plants, prompt: "Describe the plant {{ item }}."}
 """
 
+WHOLE = """
+format: 1
+template: whole
+match: [garden]
+inputs:
+  plants: {type: list of text, default: [rose, oak]}
+steps:
+  height:
+    for_each: plants
+    order: in_sequence
+    prompt: "{% if previous %}{{ previous }}{% endif %} HEIGHT of {{ item }}?"
+    output: {fields: {answer: text, sure: yes_no}}
+    samples: 3
+    vote: answer
+    scaffold: none
+  check_it:
+    for_each: plants
+    when: height[item].sure == "no"
+    prompt: "CHECK {{ item }}."
+    scaffold: none
+  total: {calculate: "1 + 2 * {{ plants | length }}"}
+  soil: {use: {template: soil, task: "Soil for {{ plants }}"}}
+  draft:
+    prompt: "{{ soil }} {{ total }} DRAFT it."
+    scaffold: none
+    checks: [{judge: Is it about plants?}]
+    repeat:
+      until: critique.ok == "yes"
+      max: 1
+      critique: {prompt: "LOOK at {{ draft }}", output: {fields: {ok: yes_no}}}
+synthesize: {render: "{{ draft }} {{ check_it }}"}
+"""
+SOIL = """
+format: 1
+template: soil
+match: [soil]
+steps:
+  kind: {prompt: "KIND of soil?", scaffold: none}
+"""
+WHOLE_SCRIPT = {
+    "Is it about plants?": "yes",
+    "HEIGHT of rose": '{"answer": "1 m", "sure": "yes"}',
+    "HEIGHT of oak": '{"answer": "5 m", "sure": "no"}',
+    "CHECK oak": "An oak is 30 m high.",
+    "KIND": "Clay holds the water well.",
+    "LOOK at": ['{"ok": "no"}', '{"ok": "yes"}'],
+    "DRAFT": ["Put a rose there.", "Put a rose and an oak there."],
+}
+
 
 class Kind(NamedTuple):
     """One kind of job: the script of its model, its task and its templates."""
@@ -98,6 +147,7 @@ KINDS: dict[str, Kind] = {
         Task(text="Xyzzy plugh quux", pressure=Pressure.NONE, orc="on"),
         box=True,
     ),
+    "whole-language": Kind(WHOLE_SCRIPT, _task(orc="on"), (WHOLE, SOIL)),
     "failed": Kind(_refuses),
     "cancelled": Kind({"Describe the LEAVES": LEAVES, **GOOD}, cancel=True),
 }

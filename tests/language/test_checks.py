@@ -54,9 +54,15 @@ ABOUT = Scope(task="Describe the Zorb and the Blib", facts=FACTS, names={"item":
 
 
 def check(
-    kind: str, text: str, value: JsonValue = None, scope: Scope = SCOPE, **more: Any
+    kind: str,
+    text: str,
+    value: JsonValue = None,
+    scope: Scope = SCOPE,
+    answered: JsonValue = None,
+    **more: Any,
 ) -> Verdict:
-    return run([Check(kind=kind, value=value, **more)], text, text, scope)[0]
+    given = text if answered is None else answered
+    return run([Check(kind=kind, value=value, **more)], text, given, scope)[0]
 
 
 def scored(text: str, template: Template = COMPARISON, scope: Scope = SCOPE) -> Score:
@@ -383,19 +389,122 @@ def test_the_mean_is_weighted_and_one_when_nothing_was_asked() -> None:
     assert mean([bad.model_copy(update={"weight": 0.0})]) == 1.0
 
 
+# -- what a template states itself ----------------------------------------------------------------
+
+VERDICT: JsonValue = {"winner": "Vue", "reasons": ["small", "easy"], "note": None}
+STATED = SCOPE.model_copy(
+    update={
+        "step": "verdict",
+        "names": {**NAMES, "item": "Vue", "empty": None},
+        "outputs": {
+            "guess": "Vue",
+            "sum": 44,
+            "profile": {"Vue": "Vue is small and very easy to learn", "React": "React is old"},
+            "other": {"winner": "vue.", "note": "x"},
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "score"),
+    [
+        ("reasons | length >= 2", 1),
+        ("reasons | length >= 3", 0),
+        ("verdict.winner == winner", 1),
+        ("answer.winner in items", 1),
+        ("winner == guess", 1),
+        ("note == 'x'", 0),
+        ("winner + 1 > 2", 0),
+        ("empty and empty.x > 2", 0),
+    ],
+)
+def test_a_condition_sees_the_fields_the_answer_and_all_names(condition: str, score: int) -> None:
+    found = check("expr", "Vue", condition, STATED, answered=VERDICT)
+    assert (found.score, found.passed) == (score, score == 1)
+
+
+@pytest.mark.parametrize("condition", ["nothing == 1", "empty | length > 2", "note | length < 5"])
+def test_a_condition_over_what_is_not_there_gives_no_verdict(condition: str) -> None:
+    assert not run([Check(kind="expr", value=condition)], "Vue", VERDICT, STATED)
+
+
+def test_a_condition_that_fails_tells_the_model_or_the_template_s_hint() -> None:
+    assert check("expr", "x", "n > 2", STATED, answered={"n": 1}).hint == "This must hold: n > 2"
+    hinted = check("expr", "x", "n > 2", STATED, answered={"n": 1}, hint="Give more than two.")
+    assert hinted.hint == "Give more than two."
+
+
+def test_a_check_counts_only_where_its_when_holds() -> None:
+    checks = [
+        Check(kind="words", value="9+", when=condition)
+        for condition in ("items | length == 3", "empty", "nothing > 3", "items + items")
+    ]
+    assert len(run(checks, "Too short.", "Too short.", STATED)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "source", "score"),
+    [
+        ("The Vue.", "The Vue.", "guess", 1),
+        ("I would take Vue.", "I would take Vue.", "guess", 1),
+        ("React", "React", "guess", 0),
+        ("44", 44, "sum", 1),
+        ("He was 44 years old.", "He was 44 years old.", "sum", 0),
+        ("45", 45, "sum", 0),
+        ("x", {"winner": "Vue", "note": "y"}, "other", 0.5),
+        ("Vue is easy to learn, and small.", None, "profile", 1),
+        ("Vue has 3 parts that are small and easy to learn.", None, "profile", 0),
+        ("Angular takes long to learn and needs a large team.", None, "profile", 0.25),
+    ],
+)
+def test_agreement_is_that_of_values_fields_or_words(
+    text: str, value: JsonValue, source: str, score: float
+) -> None:
+    found = check("agrees_with", text, source, STATED, answered=value)
+    assert found.score == pytest.approx(score, abs=0.2)
+
+
+def test_nothing_to_agree_with_gives_no_verdict() -> None:
+    assert not run([Check(kind="agrees_with", value="nothing")], "x", "x", STATED)
+
+
+def test_a_judge_counts_where_one_was_asked() -> None:
+    asked = STATED.model_copy(update={"judged": {"Is it short?": 0.0}})
+    assert not check("judge", "x", "Is it short?", asked).passed
+    assert not run([Check(kind="judge", value="Is it long?")], "x", "x", asked)
+
+
+def test_a_judge_s_word_is_part_of_the_score_of_a_candidate() -> None:
+    rules = QualityRules(score=(Check(kind="judge", value="Is it good?"),))
+    template = COMPARISON.model_copy(update={"quality": rules})
+    scores = [
+        score(
+            template,
+            Candidate(kind="joined", text=GOOD),
+            SCOPE.model_copy(update={"judged": {"Is it good?": said}}),
+        ).value
+        for said in (0.0, 1.0)
+    ]
+    assert scores[0] == 0
+    assert scores[1] > 0.9
+
+
 # -- every kind, any text -------------------------------------------------------------------------
 
 VALUES: dict[str, JsonValue] = {
     "words": "3-40", "lines": "1-", "matches": "(a|b)+", "covers": "items",
     "mentions": "{{ items }}", "mentions_any": ["x", "{{ nothing }}"], "not_mentions": ["y"],
-    "grounded_in": ["facts", "task"], "keeps": "facts",
+    "grounded_in": ["facts", "task"], "keeps": "facts", "expr": "items | length == 3",
+    "agrees_with": "item", "judge": "Is it short?", "parses": "python",
 }  # fmt: skip
 
 
 def test_every_kind_has_a_measure_and_a_default_to_pass() -> None:
     assert set(AT_LEAST) == set(CHECK_KINDS)
     checks = [Check(kind=kind, value=VALUES.get(kind)) for kind in CHECK_KINDS]
-    scope = ABOUT.model_copy(update={"names": NAMES})
+    names = {**NAMES, "item": "React"}
+    scope = ABOUT.model_copy(update={"names": names, "judged": {"Is it short?": 1.0}})
     assert len(run(checks, GOOD, GOOD, scope)) == len(CHECK_KINDS)
 
 
@@ -424,3 +533,32 @@ def test_megabytes_are_checked_in_seconds_and_the_verdict_says_what_was_read(tex
     assert time.process_time() - start < 6
     if text.strip("x- "):
         assert all("200,000" in verdict.detail for verdict in verdicts if verdict.detail)
+
+
+# -- code -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "reads"),
+    [
+        ("python", "def f(x):\n    return x", True),
+        ("python", "Here it is:\n```python\nx = 1\n```\nIt sets x.", True),
+        ("python", "def f(x)\n    return x", False),
+        ("python", "(" * 30_000 + "x", False),
+        ("json", '{"a": 1}', True),
+        ("json", '{"a": }', False),
+        ("json", "[" * 40_000 + "x", False),
+    ],
+)
+def test_code_is_read_without_running_it(language: str, text: str, reads: bool) -> None:
+    check = Check(kind="parses", value=language)
+    (verdict,) = run([check], text, text, Scope(task="x"))
+    assert verdict.passed is reads
+
+
+def test_texts_that_a_list_took_from_the_task_may_be_said_again() -> None:
+    kept = "Bring the 12 folders to the meeting on Friday."
+    task = f"Rewrite this: {kept}"
+    (echoed,) = run([Check(kind="no_echo")], kept, kept, Scope(task=task))
+    (known,) = run([Check(kind="no_echo")], kept, kept, Scope(task=task, names={"s": [kept]}))
+    assert (echoed.passed, known.passed) == (False, True)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crp.errors import TemplateError
-from crp.language.envelope import Envelope, build, scaffold_for, with_examples
+from crp.language.envelope import BETWEEN, Envelope, build, scaffold_for, with_examples
 from crp.language.facts import tokens
 from crp.language.schema import (
     Extract,
@@ -115,7 +115,7 @@ def step(name: str = "profile", **more: Any) -> Call:
 
 
 PROBE = Call(stage="probe")
-NOTES = {"profile": {"Zorb": ["light"], "Blib": ["heavy"]}}
+NOTES: dict[str, Any] = {"profile": {"Zorb": ["light"], "Blib": ["heavy"]}}
 
 
 def prompt(envelope: Envelope) -> str:
@@ -219,6 +219,23 @@ def test_a_schema_is_given_only_to_a_server_that_can_use_it() -> None:
     assert schema is not None
     assert schema["properties"]["winner"]["enum"] == ["Zorb", "Blib"]
     assert build(a_brief(profile={"structured": False}), verdict).schema is None
+
+
+def test_the_parts_are_the_messages_and_say_where_each_comes_from() -> None:
+    brief = a_brief(shown=examples(a_trace()), system_prompt="Be kind.")
+    envelope = build(brief, step("verdict", outputs=NOTES, level=Level.LIGHT, hints=("Be short.",)))
+    own = [part for part in envelope.parts if part.origin != "system"]
+    assert [part.origin for part in own] == [
+        "facts", "task", "help", "examples", "instruction", "output", "reminder",
+    ]  # fmt: skip
+    assert BETWEEN.join(part.text for part in own) == prompt(envelope)
+    system = [part.text for part in envelope.parts if part.origin == "system"]
+    assert BETWEEN.join(system) == envelope.messages[0].content
+
+
+def test_examples_of_a_list_are_examples_too() -> None:
+    envelope = build(a_brief(), Call(stage="extract", step="items"))
+    assert [part.origin for part in envelope.parts] == ["task", "examples", "instruction", "output"]
 
 
 # -- facts and task in a step ---------------------------------------------------------------------

@@ -23,6 +23,17 @@ FIELDS = (
     OutputField(name="since", kind="date", optional=True),
     OutputField(name="sure", kind="yes_no", optional=True),
 )
+SCHEMA: dict[str, JsonValue] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 40},
+        "age": {"type": "integer", "minimum": 0},
+        "tags": {"type": "array", "items": {"enum": ["red", "blue"]}, "minItems": 1},
+        "tame": {"type": "boolean"},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
 
 
 def an_output(kind: OutputKind, low: float | None = None, high: float | None = None) -> Output:
@@ -33,6 +44,7 @@ def an_output(kind: OutputKind, low: float | None = None, high: float | None = N
         options=("{{ items }}", "none of them") if kind == "choice" else (),
         fields=FIELDS if kind == "fields" else (),
         columns=("aspect", "{{ items }}") if kind == "table" else (),
+        json_schema=SCHEMA if kind == "schema" else {},
     )
 
 
@@ -346,6 +358,7 @@ def test_a_schema_is_given_for_data_and_not_for_prose() -> None:
         "json",
         "choice",
         "fields",
+        "schema",
     }
 
 
@@ -378,3 +391,68 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_value_can_be_shown(value: JsonValue) -> None:
     assert isinstance(show(value, "x"), str)
+
+
+# -- schemas --------------------------------------------------------------------------------------
+
+
+def a_schema(**schema: JsonValue) -> Output:
+    return Output(kind="schema", json_schema=schema)
+
+
+def test_nearly_right_values_are_put_right() -> None:
+    text = 'Sure: {"name": 7, "age": "44 years", "tags": "RED", "tame": "yes", "more": 1}'
+    parsed = read("schema", text)
+    assert parsed.value == {"name": "7", "age": 44, "tags": ["red"], "tame": True}
+    assert parsed.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ('{"name": "a"}', ("'age' is a required property.",)),
+        (
+            '{"name": "a", "age": -1, "tags": []}',
+            ('In "age": -1 is less than the minimum of 0.', 'In "tags": [] should be non-empty.'),
+        ),
+        ('{"name": "a", "age": 1, "tags": ["red"', ("The JSON was not finished.",)),
+        ('{"name": "a", "age": "old"}', ("In \"age\": 'old' is not of type 'integer'.",)),
+    ],
+)
+def test_what_does_not_fit_keeps_its_value_and_is_a_problem(
+    text: str, problems: tuple[str, ...]
+) -> None:
+    parsed = read("schema", text)
+    assert parsed.value is not None
+    assert parsed.problems == problems
+
+
+def test_an_answer_without_json_has_no_value_and_is_told_the_form() -> None:
+    parsed = read("schema", "He is tame.")
+    assert parsed.value is None
+    assert parsed.problems == (sentence(an_output("schema"), NAMES),)
+    assert '"required":["name","age"]' in parsed.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("integer", "The answer is 44.", 44),
+        ("string", "Answer: Paris", "Paris"),
+        ("boolean", "Yes, it is.", True),
+        ("array", '{"answer": [1, "b"]}', [1, "b"]),
+        ("number", '{"answer": 1.5}', 1.5),
+    ],
+)
+def test_a_schema_may_be_of_one_value_and_a_server_gets_an_object(
+    kind: str, text: str, value: JsonValue
+) -> None:
+    output = a_schema(type=kind)
+    assert parse(output, text, NAMES).value == value
+    schema = json_schema(output, NAMES)
+    assert schema is not None
+    assert schema["properties"] == {"answer": {"type": kind}}
+
+
+def test_an_object_s_schema_goes_to_the_server_as_it_is() -> None:
+    assert json_schema(an_output("schema"), NAMES) == SCHEMA

@@ -170,9 +170,9 @@ def test_a_step_without_a_ladder_anywhere_gets_the_default_and_a_rendered_one_ne
 
 
 @pytest.mark.parametrize("most", range(1, 10))
-def test_a_plan_never_has_more_steps_than_allowed_and_keeps_its_conclusion(most: int) -> None:
+def test_a_plan_never_asks_more_than_allowed_and_keeps_its_conclusion(most: int) -> None:
     made = plan(most)
-    assert len(made.steps) <= most
+    assert sum(step.kind == "prompt" for step in made.steps) <= most
     assert made.steps[-1].id == "join"
     assert len(made.steps) + len(made.cut) == 8
     ids = {step.id for step in made.steps}
@@ -180,17 +180,28 @@ def test_a_plan_never_has_more_steps_than_allowed_and_keeps_its_conclusion(most:
 
 
 def test_the_last_items_go_first_and_from_every_step_over_the_list() -> None:
-    made = plan(7)
+    made = plan(6)
     assert made.cut == ("Study each thing: Angular", "Weigh: Angular")
 
 
 def test_steps_that_can_be_missed_go_before_a_list_gets_shorter_than_its_minimum() -> None:
-    made = plan(5)
+    made = plan(4)
     assert [step.id for step in made.steps if step.step == "profile"] == [
         "profile/React",
         "profile/Vue",
     ]
     assert made.cut[-1] == "Contrast"
+
+
+def test_steps_of_code_are_free_and_pieces_of_a_text_count_as_one_step() -> None:
+    template = load(
+        "template: t\nextract: {lines: {find: sentences, max: 9}}\n"
+        "steps:\n  near: {for_each: lines, pick: {from: lines, about: '{{ item }}'}}\n"
+        "  say: {for_each: lines, prompt: 'Say {{ near[item] }}.'}\n",
+        "t",
+    )
+    made = plan(2, template=template, names={"lines": ["a", "b", "c"]})
+    assert (len(made.steps), made.cut) == (6, ())
 
 
 def test_a_fan_out_over_nothing_is_an_error_when_nothing_else_is_left() -> None:

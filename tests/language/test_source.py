@@ -86,6 +86,8 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing() -> None:
         ("a: 1\nb: \x1b[2J", "f.yaml:2:4: error: a control character (U+001B) [Y013]"),
         (b"a: 1\nb: \xff", "f.yaml:2:4: error: this is not UTF-8 text [Y001]"),
         ("a: \ud800", "f.yaml:1:4: error: this is not UTF-8 text [Y001]"),
+        ("[" * 25, "f.yaml:1:25: error: nested deeper than 24 levels [Y003]"),
+        ("[" + "a," * 20_000, "f.yaml:1:40000: error: more than 20,000 values [Y004]"),
         ("x" * (MAX_BYTES + 1), "f.yaml:1:1: error: the file is larger than 256 KB [Y002]"),
     ],
 )
@@ -121,7 +123,7 @@ def test_hostile_files_are_refused_at_once(text: str) -> None:
 def test_the_python_parser_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["a: no\nb: [1, {c: 'x'}]\nd: |\n  e\n", "[" * 30_000, "a: *b", "a: 1\na: 2"]
     with_c = [outcome(text) for text in texts]
-    monkeypatch.setattr(source, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(source, "_PARSER", yaml.SafeLoader)
     assert [outcome(text) for text in texts] == with_c
 
 

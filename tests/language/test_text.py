@@ -13,7 +13,7 @@ from crp.errors import TemplateError
 from crp.language import text
 from crp.language.shapes import NUMBER, TEXT, TEXTS, Shape
 from crp.language.syntax import parse
-from crp.language.text import check, holds, prints, references, render
+from crp.language.text import Entry, check, holds, prints, references, render, value
 
 NAMES = {
     "task": TEXT,
@@ -56,17 +56,17 @@ def failure(template: str, values: dict[str, JsonValue] = VALUES) -> str:
         ("{% import 'x' as y %}", 1, 4, "import is not part of the language"),
         ("{{ [1, 2] }}", 1, 4, "a list written out is not part of the language"),
         ("{{ items[0:2] }}", 1, 11, "a slice is not part of the language"),
-        ("{{ task is defined }}", 1, 9, "is is not part of the language"),
+        ("{{ task is defined }}", 1, 9, '"is" is not part of the language'),
         ("{{ 1 if n else 2 }}", 1, 6, "an if inside {{ }} is not part of the language"),
         ("{{ items | map('upper') }}", 1, 12, 'there is no filter "map"'),
         ("{{ task | join }}", 1, 11, '"join" needs a list'),
         ("{{ task | upper(1) }}", 1, 11, 'the filter "upper" takes no value'),
         ("{{ task + task }}", 1, 4, "+ is for numbers; texts are put side by side"),
-        ("{% for x in task %}{% endfor %}", 1, 13, "this is not a list"),
+        ("{% for x in task %}{% endfor %}", 1, 13, '"task" is not a list'),
         ("{% for a, b in items %}{% endfor %}", 1, 4, "a loop has one name: {% for x in list %}"),
         ("{% for a in items %}{{ loop.foo }}{% endfor %}", 1, 29, '"loop" has no field "foo"'),
-        ("{{ task", 1, 1, "unexpected end of template, expected 'end of print statement'"),
-        ("{{ task task }}", 1, 9, "expected token 'end of print statement', got 'task'"),
+        ("{{ task", 1, 1, "something is missing at the end"),
+        ("{{ task task }}", 1, 9, "'task' can not stand here"),
         ("{% frob %}", 1, 4, "encountered unknown tag 'frob'"),
         ("{# never closed", 1, 1, "missing end of comment tag"),
     ],
@@ -171,7 +171,7 @@ def test_values_are_never_parsed() -> None:
         ("{{ big.__class__ }}", 'there is no "__class__" in it'),
         ("{{ items + items }}", "+ is for numbers"),
         ("{{ items() }}", "calls are not part of the language"),
-        ("{{ n < 'a' }}", "'<' not supported between instances of 'int' and 'str'"),
+        ("{{ items < 'a' }}", "'<' not supported between instances of 'list' and 'str'"),
     ],
 )
 def test_what_can_not_be_filled_in_says_why(template: str, message: str) -> None:
@@ -220,3 +220,78 @@ def test_any_text_is_refused_or_rendered(template: str) -> None:
     except TemplateError as error:
         rendered = str(error)
     assert rendered.startswith("template:1:1: error: ") or not wrong
+
+
+# -- expressions ----------------------------------------------------------------------------------
+
+DATA: dict[str, JsonValue] = {
+    "sheet": {"Aero": {"price": "900 euros"}, "Bolt": {"price": "1,200 euros"}},
+    "items": ["Aero", "Bolt"],
+    "none": None,
+    "tame": True,
+    "sure": "no",
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("sheet.Aero.price", "900 euros"),
+        ("sheet[items | first].price", "900 euros"),
+        ("items | length", 2),
+        ("items", ["Aero", "Bolt"]),
+        ("tame", True),
+        ("none", None),
+        ("nothing", None),
+        ("sheet.Crest.price", None),
+        ("sheet[nothing].price", None),
+        ("items | length + 1", 3),
+    ],
+)
+def test_an_expression_gives_data(expression: str, result: JsonValue) -> None:
+    assert value(expression, DATA) == result
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("sheet.Aero.price < 1000", True),
+        ("sheet.Bolt.price < 1000", False),
+        ("1000 < sheet.Bolt.price", True),
+        ("sheet.Aero.price < sheet.Bolt.price", True),
+        ("1 < 2 < 3", True),
+        ("1 < 2 < 2", False),
+        ("'b' > 'a'", True),
+        ("none < 5", False),
+        ("none > 5", False),
+        ("nothing.x < 5", False),
+        ("sure < 5", False),
+        ("'Aero' in items", True),
+        ("'Aero' in none", False),
+        ("'Aero' not in none", True),
+        ("tame == 'yes'", True),
+        ("tame != 'no'", True),
+        ("sure == 'no' and items | length == 2", True),
+    ],
+)
+def test_comparisons_read_numbers_and_survive_what_is_missing(
+    condition: str, expected: bool
+) -> None:
+    assert holds(condition, DATA) is expected
+
+
+def test_an_expression_that_can_not_be_worked_out_says_why() -> None:
+    with pytest.raises(TemplateError, match=r"\+ is for numbers"):
+        value("items | first + 1", DATA)
+    with pytest.raises(TemplateError, match="calls are not part"):
+        value("items()", DATA)
+
+
+def test_an_entry_reads_as_it_is_now_and_is_found_as_it_was() -> None:
+    names: dict[str, JsonValue] = {
+        "item": Entry("When was Herbert born?", "When was [1] born?"),
+        "answers": {"When was [1] born?": "1920"},
+        "others": {"When was Herbert born?": "as it reads"},
+    }
+    said = render("{{ item }} {{ answers[item] }} {{ others[item] }}", names)
+    assert said == "When was Herbert born? 1920 as it reads"

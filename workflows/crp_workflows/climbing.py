@@ -1,21 +1,35 @@
 """Ask until an answer is good enough or the ladder ends: for every stage that asks a model.
 
-Transport failures are not climbed: they come here when Temporal has given up on them, and end the
-job. What each rung means is decided in `ladder`.
+One try is several samples with a vote, where the step says so, and then the judges; or the answer
+of another template. Transport failures are not climbed: they come here when Temporal has given up
+on them, and end the job. What each rung means is decided in `ladder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, NamedTuple
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from pydantic import JsonValue
 
 from crp.errors import JobFailed, ModelError
-from crp.models import Attempt, Call, Rung
+from crp.language.checks import mean
+from crp.language.schema import Check, Step
+from crp.language.vote import elect
+from crp.models import Attempt, Call, Candidate, Rung, Verdict
 from crp.stages import Brief
 from crp_workflows import ladder
 from crp_workflows.state import JobState
 
 Ask = Callable[[Brief, Call], Awaitable[Attempt]]
+T = TypeVar("T")
+
+JUDGE = "judge"
+"""The alias of the model that judges; the default model where none is configured."""
+
+JUDGE_CAPABILITY = 1
+"""A judge below this is at chance (shared/bench.md, section 2): it is not asked."""
 
 
 class Climbed(NamedTuple):
@@ -24,20 +38,26 @@ class Climbed(NamedTuple):
     how: Literal["ok", "accepted", "skip", "fail"]
     taken: Attempt | None
     reason: str = ""
+    tries: int = 0
 
 
-async def climb(state: JobState, ask: Ask, call: Call, rungs: Sequence[Rung]) -> Climbed:
-    """Ask until the answer is good enough or the ladder ends."""
+async def climb(
+    state: JobState, ask: Ask, call: Call, rungs: Sequence[Rung], step: Step | None = None
+) -> Climbed:
+    """Ask until the answer is good enough or the ladder ends.
+
+    `step` is what the template says of the samples and judges; None where it says nothing.
+    """
     assert state.brief is not None
     tried: list[Attempt] = []
     while True:
         if limit := _limit_reached(state):
             taken = ladder.best(tried)
-            return Climbed("accepted" if taken else "skip", taken, limit)
-        attempt = await asked(state, ask, call)
+            return Climbed("accepted" if taken else "skip", taken, limit, len(tried))
+        attempt = await _try(state, ask, call, step)
         tried.append(attempt)
         if attempt.status == "ok":
-            return Climbed("ok", attempt)
+            return Climbed("ok", attempt, tries=len(tried))
         why = attempt.error or "; ".join(v.check for v in attempt.verdicts if not v.passed)
         if attempt.stop:
             raise JobFailed(f"{attempt.step or 'the answer'}: a check says stop ({why})")
@@ -47,13 +67,13 @@ async def climb(state: JobState, ask: Ask, call: Call, rungs: Sequence[Rung]) ->
                 assert move.call is not None
                 call = move.call
             case "accept":
-                return Climbed("accepted", ladder.best(tried), why)
+                return Climbed("accepted", ladder.best(tried), why, len(tried))
             case "skip":
-                return Climbed("skip", None, why)
+                return Climbed("skip", None, why, len(tried))
             case "stop":
                 raise JobFailed(f"{attempt.step}: the ladder says stop ({why})")
             case "fail":
-                return Climbed("fail", None, why)
+                return Climbed("fail", None, why, len(tried))
 
 
 async def asked(state: JobState, ask: Ask, call: Call) -> Attempt:
@@ -69,14 +89,119 @@ async def asked(state: JobState, ask: Ask, call: Call) -> Attempt:
     return attempt
 
 
+async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do several things at once; the first that fails stops the others, and its error is told."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+# -- one try ----------------------------------------------------------------------------------
+
+
+async def _try(state: JobState, ask: Ask, call: Call, step: Step | None) -> Attempt:
+    if call.use:
+        return await _from_other_template(state, call)
+    if step is None:
+        return await asked(state, ask, call)
+    attempt = await _sampled(state, ask, call, step)
+    return await _judged(state, call, step.checks, attempt)
+
+
+async def _sampled(state: JobState, ask: Ask, call: Call, step: Step) -> Attempt:
+    """Ask as often as the step says, and let the answers that pass their checks vote."""
+    if step.samples == 1:
+        return await asked(state, ask, call)
+    calls = [call.model_copy(update={"sample": n}) for n in range(step.samples)]
+    attempts = await together([asked(state, ask, one) for one in calls])
+    good = [a for a in attempts if a.status == "ok"]
+    if not good:
+        return ladder.best(attempts) or attempts[0]
+    winner = good[elect([a.value for a in good], step.vote)]
+    state.ledger.say(
+        "voted", stage=call.stage, step=call.step, sample=winner.sample, of=len(attempts)
+    )
+    return winner
+
+
+async def _from_other_template(state: JobState, call: Call) -> Attempt:
+    """The rung `use`: another template solves what the step's prompt asks."""
+    assert state.brief is not None
+    given = await state.stages.render(state.brief, call)
+    if given.status != "ok":
+        return given
+    return await state.solve_part(call, call.use, given)
+
+
+# -- judges -----------------------------------------------------------------------------------
+
+
+async def _judged(
+    state: JobState, call: Call, checks: Sequence[Check], attempt: Attempt
+) -> Attempt:
+    """Ask the judges of a step about an answer that its other checks let pass."""
+    for check in checks:
+        if check.kind != "judge" or attempt.status != "ok" or not _has_judge(state):
+            continue
+        score = await _asked_judge(state, call, str(check.value), attempt.output)
+        passed = score == 1.0 or check.otherwise == "warn"
+        verdict = Verdict(
+            check=check.label,
+            score=score,
+            passed=passed,
+            weight=check.weight,
+            detail="the judge says yes" if score else "the judge says no",
+            hint="" if passed else check.hint or f"The answer must be yes: {check.value}",
+        )
+        verdicts = (*attempt.verdicts, verdict)
+        changes: dict[str, object] = {"verdicts": verdicts, "quality": mean(verdicts)}
+        if not passed:
+            changes |= {"status": "content", "stop": check.otherwise == "stop"}
+        attempt = attempt.model_copy(update=changes)
+    return attempt
+
+
+async def judged_candidate(
+    state: JobState, candidate: Candidate, outputs: dict[str, JsonValue]
+) -> Candidate:
+    """Ask the judges of `quality` about one text that may become the answer, each once."""
+    assert state.brief is not None
+    said = dict(candidate.judged)
+    for check in state.brief.template.quality.score:
+        question = str(check.value)
+        if check.kind == "judge" and question not in said and _has_judge(state):
+            call = Call(stage="synthesize", within=state.within, outputs=outputs)
+            said[question] = await _asked_judge(state, call, question, candidate.text)
+    return candidate.model_copy(update={"judged": said})
+
+
+async def _asked_judge(state: JobState, call: Call, question: str, text: str) -> float:
+    changes = {"part": "judge", "model": JUDGE, "question": question, "draft": text, "hints": ()}
+    attempt = await asked(state, state.stages.execute, call.model_copy(update=changes))
+    return 1.0 if attempt.value in (True, "yes") else 0.0
+
+
+def _has_judge(state: JobState) -> bool:
+    return state.job.model(JUDGE).capability >= JUDGE_CAPABILITY
+
+
+# -- the end of it ------------------------------------------------------------------------------
+
+
 def _tell_unanswered(state: JobState, call: Call, error: ModelError) -> None:
     """Keep an attempt that never got an answer: it explains why the job failed."""
     step = call.step if call.item is None else f"{call.step}/{call.item}"
     state.ledger.tried(
         Attempt(
             stage=call.stage,
-            step=step,
+            step=state.ledger.path(step),
+            part=call.part,
             number=call.number,
+            round=call.round,
+            sample=call.sample,
             level=call.level,
             model=call.model,
             status="transport",
@@ -88,10 +213,11 @@ def _tell_unanswered(state: JobState, call: Call, error: ModelError) -> None:
 
 
 def _limit_reached(state: JobState) -> str:
+    """Say which limit holds the job back: of its template, or of those that it is a part of."""
     assert state.brief is not None
     limits, usage = state.brief.template.limits, state.ledger.usage
     if usage.calls >= limits.calls:
         return f"the limit of {limits.calls} calls is reached"
     if usage.tokens >= limits.tokens:
         return f"the limit of {limits.tokens} tokens is reached"
-    return ""
+    return _limit_reached(state.whole) if state.whole else ""

@@ -20,10 +20,11 @@ class Next(NamedTuple):
 
 
 def next_move(ladder: Sequence[Rung], call: Call, last: Attempt, tried: Sequence[Attempt]) -> Next:
-    """Read the rung for the attempt that just failed; a ladder that is used up means failure."""
-    if call.number > len(ladder):
+    """Read the rung for the attempt that just failed, the last of those that were tried; a ladder
+    that is used up means failure."""
+    if len(tried) > len(ladder):
         return Next("fail")
-    rung = ladder[call.number - 1]
+    rung = ladder[len(tried) - 1]
     match rung.action:
         case "accept_best":
             return Next("accept" if best(tried) is not None else "fail")
@@ -31,7 +32,7 @@ def next_move(ladder: Sequence[Rung], call: Call, last: Attempt, tried: Sequence
             return Next("skip")
         case "stop":
             return Next("stop")
-    again = call.model_copy(update={"number": call.number + 1, "hints": reasons(last)})
+    again = call.model_copy(update={"number": call.number + 1, "hints": reasons(last), "use": ""})
     if last.status == "overflow":  # more help would only make the prompt longer
         return Next("again", again.model_copy(update={"shrink": call.shrink + 1}))
     return Next("again", again.model_copy(update=_change(rung, call)))
@@ -60,4 +61,6 @@ def _change(rung: Rung, call: Call) -> dict[str, object]:
             return {"model": str(rung.value)}
         case "temperature":
             return {"temperature": float(rung.value or 0.0)}
+        case "use":
+            return {"use": str(rung.value)}
     return {}

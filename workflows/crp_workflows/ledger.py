@@ -19,10 +19,18 @@ PREVIEW = 400
 
 
 class Ledger:
-    """Collects the facts of one job."""
+    """Collects the facts of one job, or of a part of it that another template solves.
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    What happens in a part is told to the whole job; `within` is the step that it works for, and
+    stands before its own steps: `outer>inner/item`.
+    """
+
+    def __init__(
+        self, now: Callable[[], datetime], whole: Ledger | None = None, within: str = ""
+    ) -> None:
         self.now = now
+        self.whole = whole
+        self.within = within
         self.events: list[Event] = []
         self.attempts: list[Attempt] = []
         self.steps: dict[str, StepRecord] = {}
@@ -36,6 +44,10 @@ class Ledger:
         self, kind: str, *, stage: str = "", step: str = "", attempt: int = 0, **body: Any
     ) -> None:
         """Append one event."""
+        if self.whole is not None:
+            step = self.path(step)
+            self.root.say(kind, stage=stage, step=step, attempt=attempt, inside=True, **body)
+            return
         event = Event(
             sequence=len(self.events),
             at=self.now(),
@@ -51,6 +63,9 @@ class Ledger:
 
     def note(self, text: str) -> None:
         """Keep something that a person should know, once."""
+        if self.whole is not None:
+            self.root.note(f"{self.within}: {text}")
+            return
         if text not in self.notes:
             self.notes.append(text)
             self.say("noted", text=text)
@@ -61,8 +76,8 @@ class Ledger:
         A direct answer asks first what the probe has asked: one call, paid and counted once.
         """
 
-        def name(a: Attempt) -> tuple[str, str, int, str]:
-            return a.stage, a.step, a.number, a.prompt_sha256
+        def name(a: Attempt) -> tuple[object, ...]:
+            return a.stage, a.step, a.part, a.number, a.round, a.sample, a.prompt_sha256
 
         return attempt.replayed and name(attempt) in map(name, self.attempts)
 
@@ -70,12 +85,17 @@ class Ledger:
         """Count one model call."""
         self.attempts.append(attempt)
         self.usage += attempt.usage
+        if self.whole is not None:
+            self.whole.tried(attempt)
+            return
         failed = [v.check for v in attempt.verdicts if not v.passed]
         self.say(
             "attempt.finished",
             stage=attempt.stage,
             step=attempt.step,
             attempt=attempt.number,
+            part=attempt.part or None,
+            sample=attempt.sample or None,
             status=attempt.status,
             level=attempt.level.word,
             quality=round(attempt.quality, 3),
@@ -126,12 +146,12 @@ class Ledger:
         self, step: PlannedStep, status: StepStatus, taken: Attempt | None = None, reason: str = ""
     ) -> None:
         """Close a step; `taken` is the attempt whose output it gives on."""
-        tries = [a for a in self.attempts if a.stage == "execute" and a.step == step.id]
+        tries = self.tries(step.id)
         self._update(
             step.id,
             status=status,
             reason=reason,
-            attempts=len(tries),
+            attempts=max((a.number for a in tries), default=0),
             level_end=tries[-1].level if tries else step.level,
             quality=taken.quality if taken else None,
             output=taken.output if taken else "",
@@ -144,12 +164,26 @@ class Ledger:
             f"step.{status}",
             stage="execute",
             step=step.id,
-            attempt=len(tries),
+            attempt=max((a.number for a in tries), default=0),
             title=step.title,
             reason=reason or None,
             quality=round(taken.quality, 3) if taken else None,
             preview=taken.output[:PREVIEW] if taken else None,
         )
+
+    @property
+    def root(self) -> Ledger:
+        """The ledger of the whole job."""
+        return self.whole.root if self.whole else self
+
+    def tries(self, step_id: str) -> list[Attempt]:
+        """Give the answers to a step itself, without what its critique and judges said."""
+        step = self.path(step_id)
+        return [a for a in self.attempts if (a.stage, a.step, a.part) == ("execute", step, "")]
+
+    def path(self, step: str) -> str:
+        """Say how the whole job calls a step of this part."""
+        return ">".join(part for part in (self.within, step) if part)
 
     def _keep(self, step: PlannedStep, value: JsonValue) -> None:
         if step.item is None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from crp.errors import CRPError, JobFailed
+from crp.errors import CRPError, JobFailed, NotFound, UsageError
 from crp.language.plan import OUTLINE, ladder_of, outline_template, start_level
 from crp.language.schema import DEFAULT_LADDER, Extract
 from crp.models import (
@@ -20,10 +20,8 @@ from crp.models import (
     Call,
     Candidate,
     Example,
-    Job,
     JobResult,
-    Library,
-    PlannedStep,
+    ModelStage,
     Pressure,
     Reading,
     ReasoningTrace,
@@ -31,11 +29,14 @@ from crp.models import (
     Retrieved,
     Rung,
 )
-from crp.stages import Brief, PlanRequest, Route, Stages
+from crp.stages import Brief, PlanRequest, Route
 from crp_workflows import activation
-from crp_workflows.climbing import asked, climb
+from crp_workflows.climbing import asked, climb, judged_candidate
+from crp_workflows.running import run_step, step_id
 from crp_workflows.state import JobState
 
+MOST_PARTS = 3
+"""Templates that may stand inside each other by `use`."""
 EXTRACT_LADDER = (Rung(action="retry"),)
 PLAIN_LADDER = (Rung(action="accept_best"),)
 """One dispatch: whatever the model says is the answer."""
@@ -43,11 +44,6 @@ PLAIN_LADDER = (Rung(action="accept_best"),)
 
 class Reasoning(JobState):
     """One job under way. `run` gives its result; the state can be read meanwhile."""
-
-    def __init__(self, job: Job, library: Library, stages: Stages) -> None:
-        super().__init__(job, stages.now)
-        self.library = library
-        self.stages = stages
 
     async def run(self) -> JobResult:
         """Solve the task and record what happened, also when it failed or was cancelled."""
@@ -199,8 +195,8 @@ class Reasoning(JobState):
         if not attempt.usable:
             return 0.0
         candidate = _candidate("probe", attempt)
+        self.candidates["probe"] = candidate = await judged_candidate(self, candidate, {})
         (score,) = await self.stages.score(self.brief, (candidate,), {})
-        self.candidates["probe"] = candidate
         self.scores["probe"] = score
         self.ledger.say("scored", stage="score", candidate="probe", quality=round(score.value, 3))
         return score.value
@@ -222,8 +218,10 @@ class Reasoning(JobState):
 
     # -- ORC -----------------------------------------------------------------------------------
 
-    async def _decompose(self) -> None:
+    async def _decompose(self, *, routed: bool = True) -> None:
         """Find the lists, then fix the plan."""
+        if not routed:
+            await self._route()
         assert self.route is not None
         assert self.brief is not None
         made_by: Literal["template", "model", "fallback"] = "template"
@@ -251,7 +249,7 @@ class Reasoning(JobState):
     async def _outline(self) -> bool:
         """Ask the model for a plan, when no template fits; False when it has none."""
         assert self.brief is not None
-        call = Call(stage="decompose", step=OUTLINE)
+        call = self._call("decompose", step=OUTLINE)
         climbed = await climb(self, self.stages.outline, call, ())
         steps = _texts(climbed.taken.value) if climbed.taken else ()
         if not steps:
@@ -272,7 +270,7 @@ class Reasoning(JobState):
             found: Sequence[str] = ()
             able = self.job.model(wanted.model).capability >= wanted.min_capability
             if wanted.ask and able:
-                call = Call(stage="extract", step=wanted.name, model=wanted.model)
+                call = self._call("extract", step=wanted.name, model=wanted.model)
                 climbed = await climb(self, self.stages.extract, call, EXTRACT_LADDER)
                 found = _texts(climbed.taken.value) if climbed.how == "ok" and climbed.taken else ()
             by = "model"
@@ -289,6 +287,9 @@ class Reasoning(JobState):
             )
         return None
 
+    def _call(self, stage: ModelStage, **what: Any) -> Call:
+        return Call(stage=stage, within=self.within, **what)
+
     async def _execute(self) -> None:
         """Run every step as soon as what it needs is there."""
         assert self.plan is not None
@@ -297,61 +298,53 @@ class Reasoning(JobState):
             async with asyncio.TaskGroup() as group:
                 for step in self.plan.steps:  # each stands after what it needs
                     needs = [tasks[n] for n in (*step.needs, *step.optional_needs) if n in tasks]
-                    tasks[step.id] = group.create_task(self._run_step(step, needs))
+                    tasks[step.id] = group.create_task(run_step(self, step, needs))
         except BaseExceptionGroup as several:
             # The first failure stopped the others; it is the one to tell.
             raise several.exceptions[0] from None
 
-    async def _run_step(self, step: PlannedStep, needs: Sequence[asyncio.Task[None]]) -> None:
-        for need in needs:
-            await need
-        ledger = self.ledger
-        missing = self._missing(step)
-        if missing:
-            ledger.finish(step, "skipped", reason=f"it needs {', '.join(missing)}")
-            return
-        ledger.begin(step)
-        if step.kind == "render":
-            assert self.brief is not None
-            attempt = await self.stages.render(self.brief, self._step_call(step))
-            ok = attempt.usable
-            ledger.finish(step, "done" if ok else "failed", attempt if ok else None, attempt.error)
-            return
-        climbed = await climb(self, self.stages.execute, self._step_call(step), step.ladder)
-        match climbed.how:
-            case "ok":
-                ledger.finish(step, "done", climbed.taken)
-            case "accepted":
-                ledger.finish(step, "accepted", climbed.taken, climbed.reason)
-                ledger.note(f"{step.title}: the best of the attempts was taken ({climbed.reason})")
-            case "skip":
-                ledger.finish(step, "skipped", reason=climbed.reason)
-            case "fail":
-                ledger.finish(step, "failed", reason=climbed.reason)
-
-    def _missing(self, step: PlannedStep) -> list[str]:
-        must = [n for n in step.needs if n not in step.optional_needs]
-        return [n for n in must if self.ledger.steps[n].status not in ("done", "accepted")]
-
-    def _step_call(self, planned: PlannedStep) -> Call:
-        """A step sees the outputs that it reads, not those of all steps."""
+    async def solve_part(self, call: Call, template: str, given: Attempt) -> Attempt:
+        """Let another template solve a part of the task: its chain alone, without probe, gate and
+        examples. What it says is judged by the checks of the step that it works for."""
         assert self.brief is not None
-        step = self.brief.template.step(planned.step)
-        outputs = {n: self.ledger.outputs[n] for n in step.reads if n in self.ledger.outputs}
-        for name in step.reads_item:
-            items = self.ledger.outputs.get(name)
-            if isinstance(items, dict) and planned.item in items:
-                outputs.setdefault(name, {planned.item: items[planned.item]})
-        return Call(
-            stage="execute",
-            step=planned.step,
-            item=planned.item,
-            index=planned.index,
-            level=planned.level,
-            model=planned.model,
-            temperature=step.temperature,
-            outputs=outputs,
-        )
+        part = self._part(call, template, given)
+        why = part if isinstance(part, str) else await part._solve_alone()
+        if isinstance(part, str) or why:
+            return given.model_copy(update={"status": "content", "value": None, "error": why})
+        text = part.candidates[part.best()].text
+        checked = call.model_copy(update={"part": "check", "draft": text})
+        return await self.stages.render(self.brief, checked)
+
+    async def _solve_alone(self) -> str:
+        """Run this part's own chain; say why it has no answer, or nothing when it has one."""
+        name = self.job.task.template
+        try:
+            await self._decompose(routed=False)
+            await self._execute()
+            await self._synthesize()
+            await self._choose()
+        except (JobFailed, NotFound, UsageError) as error:
+            return f"{name}: {error}"
+        if self.best():
+            return ""
+        failed = [f"{s.id}: {s.reason}" for s in self.ledger.steps.values() if s.reason]
+        return f"{name} gave no answer ({'; '.join(failed)})"
+
+    def _part(self, call: Call, template: str, given: Attempt) -> Reasoning | str:
+        """The part as a job of its own, or why there can not be one."""
+        if self.depth >= MOST_PARTS:
+            return f"templates use each other more than {MOST_PARTS} deep"
+        asked = given.value if isinstance(given.value, dict) else {"task": given.output}
+        text, inputs = str(asked.get("task") or ""), asked.get("inputs")
+        if not text.strip():
+            return f"there is no task for the template {template}"
+        own = {"inputs": inputs if isinstance(inputs, dict) else {}, "template": template}
+        task = self.job.task.model_copy(update={"text": text, "complexity": None, **own})
+        job = self.job.model_copy(update={"task": task})
+        within = self.ledger.path(step_id(call))
+        part = Reasoning(job, self.library, self.stages, self, within)
+        part.reading = self.reading
+        return part
 
     # -- the answer ----------------------------------------------------------------------------
 
@@ -362,7 +355,7 @@ class Reasoning(JobState):
             self.ledger.note("no step gave a usable answer")
             return
         template = self.brief.template
-        call = Call(stage="synthesize", outputs=self.ledger.outputs)
+        call = self._call("synthesize", outputs=self.ledger.outputs)
         joined = await self.stages.render(self.brief, call)
         if joined.usable:
             self.candidates["joined"] = _candidate("joined", joined)
@@ -372,7 +365,7 @@ class Reasoning(JobState):
         profile = self.job.model(step.model)
         level = start_level(step.scaffold, self.job.config.scaffold_level, profile.capability)
         call = call.model_copy(update={"level": level, "model": step.model})
-        climbed = await climb(self, self.stages.synthesize, call, ladder_of(step, template))
+        climbed = await climb(self, self.stages.synthesize, call, ladder_of(step, template), step)
         if climbed.taken is None:
             self.ledger.note(f"synthesis failed, the joined version is used ({climbed.reason})")
             return
@@ -383,9 +376,10 @@ class Reasoning(JobState):
         assert self.brief is not None
         if self.gate is not None and not self.gate.orc and "probe" in self.candidates:
             return  # the probe closed the gate: it is the answer, scored already
-        scores = await self.stages.score(
-            self.brief, tuple(self.candidates.values()), self.ledger.outputs
-        )
+        outputs = self.ledger.outputs
+        for kind, candidate in self.candidates.items():
+            self.candidates[kind] = await judged_candidate(self, candidate, outputs)
+        scores = await self.stages.score(self.brief, tuple(self.candidates.values()), outputs)
         self.scores = {score.candidate: score for score in scores}
         for score in scores:
             self.ledger.say(

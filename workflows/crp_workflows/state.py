@@ -1,23 +1,24 @@
-"""What is known of a job so far, and what follows from it: its result, record and trace. Pure.
+"""What a job works with and what it knows so far; what follows: its result, record and trace.
 
 `Reasoning` fills it in while the job takes its path; nothing here decides what happens next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from crp.language.schema import Template
 from crp.models import (
     Attempt,
+    Call,
     Candidate,
     GateDecision,
     Job,
     JobRecord,
     JobResult,
     JobStatus,
+    Library,
     ModelProfile,
     Plan,
     PlannedStep,
@@ -26,18 +27,34 @@ from crp.models import (
     ReasoningTrace,
     Retrieved,
     Score,
+    StepRecord,
 )
-from crp.stages import Brief, Route
+from crp.stages import Brief, Route, Stages
 from crp_workflows.ledger import Ledger
 
 
 class JobState:
-    """Everything that a job has found out."""
+    """Everything that a job has found out.
 
-    def __init__(self, job: Job, now: Callable[[], datetime]) -> None:
+    Where a step lets another template solve a part of the task, that part is a job of its own:
+    `whole` is the job that it belongs to, `within` the step there, as the whole job calls it.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        library: Library,
+        stages: Stages,
+        whole: JobState | None = None,
+        within: str = "",
+    ) -> None:
         self.job = job
-        self.ledger = Ledger(now)
-        self.started_at = now()
+        self.library = library
+        self.stages = stages
+        self.whole = whole
+        self.within = within
+        self.ledger: Ledger = Ledger(stages.now, whole.ledger if whole else None, within)
+        self.started_at = stages.now()
         self.route: Route | None = None
         self.brief: Brief | None = None
         self.reading: Reading | None = None
@@ -54,6 +71,15 @@ class JobState:
     def profile(self) -> ModelProfile:
         return self.job.model("default")
 
+    @property
+    def depth(self) -> int:
+        """How many templates this part is inside of; 0 for the job itself."""
+        return 1 + self.whole.depth if self.whole else 0
+
+    async def solve_part(self, call: Call, template: str, given: Attempt) -> Attempt:
+        """Let another template solve a part of the task; `given` holds its task and inputs."""
+        raise NotImplementedError
+
     def best(self) -> str:
         """The chain's best against the probe; a tie goes to the cheaper.
 
@@ -65,13 +91,23 @@ class JobState:
         return max(order, key=lambda kind: value[kind], default="")
 
     def status(self) -> JobStatus:
-        failed = [s for s in self.ledger.steps.values() if s.status in ("failed", "skipped")]
+        failed = [s for s in self.ledger.steps.values() if self._is_missing(s)]
         if failed:
             names = ", ".join(s.id for s in failed)
             self.ledger.note(
                 f"incomplete: {len(failed)} of {len(self.ledger.steps)} steps ({names})"
             )
         return "incomplete" if failed and self.best() in ("joined", "synthesized") else "completed"
+
+    def _is_missing(self, record: StepRecord) -> bool:
+        """A step without output is missed, unless it was skipped and nobody needs it."""
+        if record.status != "skipped" or self.brief is None:
+            return record.status in ("failed", "skipped")
+        template, planned = self.brief.template, {s.step for s in self.ledger.steps.values()}
+        there = [s for s in template.steps if s.id in planned]
+        there += [template.synthesize] if template.synthesize else []
+        readers = [s for s in there if record.step in (*s.reads, *s.reads_item)]
+        return not readers or any(record.step not in s.optional for s in readers)
 
     def outcome(self, status: JobStatus, error: str = "") -> JobResult:
         chosen = self.best() if self.scores else next(iter(self.candidates), "")

@@ -57,7 +57,7 @@ CREATE TABLE jobs (
     held_out BOOLEAN,                 -- chosen to run without the examples that were found
     example_candidates INTEGER,       -- traces that were similar enough
     steps_total INTEGER,              -- planned steps
-    steps_done INTEGER,               -- of them done or accepted
+    steps_done INTEGER,               -- of them done, accepted or not needed
     calls INTEGER,                    -- model calls that answered
     input_tokens BIGINT,              -- of all calls
     output_tokens BIGINT,             -- of all calls
@@ -86,8 +86,8 @@ CREATE TABLE steps (
     template_step VARCHAR,      -- the step in the template, such as profile
     item VARCHAR,               -- item of a fan-out
     title VARCHAR,              -- for people
-    status VARCHAR,             -- done, accepted, failed, skipped
-    reason VARCHAR,             -- why it was skipped, failed or accepted
+    status VARCHAR,             -- done, accepted, failed, skipped, unneeded
+    reason VARCHAR,             -- why it was skipped, failed, accepted or not needed
     scaffold_start INTEGER,     -- scaffold level of the first attempt, 0 to 3
     scaffold_end INTEGER,       -- scaffold level of the last attempt
     attempts INTEGER,           -- how many
@@ -109,8 +109,11 @@ CREATE TABLE attempts (
     job_id VARCHAR NOT NULL,                -- the job
     position INTEGER,                       -- among the job's calls, from 0
     stage VARCHAR,                          -- probe, extract, decompose, execute, synthesize
-    step_id VARCHAR,                        -- the planned step, empty for the probe
+    step_id VARCHAR,                        -- the planned step, empty for the probe; a>b: b inside a
+    part VARCHAR,                           -- critique or judge; NULL for the step itself
     attempt INTEGER,                        -- from 1
+    round INTEGER,                          -- of repeat, from 0
+    sample INTEGER,                         -- of samples, from 0
     scaffold_level INTEGER,                 -- 0 none, 1 light, 2 medium, 3 heavy
     model_alias VARCHAR,                    -- name of the model in the configuration
     status VARCHAR,                         -- ok, content, overflow, transport

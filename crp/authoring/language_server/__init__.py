@@ -1,0 +1,1 @@
+"""A language server for templates: what an editor shows beyond the schema, over stdio."""

@@ -1,0 +1,63 @@
+"""The code of every problem that a template can have, and in one line what it means.
+
+The letter says where it was found: Y the YAML, F a field, R a name or an order, T a text, W what
+is probably not meant, L the shelf of templates.
+"""
+
+from __future__ import annotations
+
+CODES: dict[str, str] = {
+    "Y001": "the file is not UTF-8 text",
+    "Y002": "the file is too large",
+    "Y003": "values are nested too deeply",
+    "Y004": "there are too many values",
+    "Y005": "an alias (*name): not part of the language",
+    "Y006": "an anchor (&name): not part of the language",
+    "Y007": "a tag (!name): not part of the language",
+    "Y008": "a second document in one file",
+    "Y009": "the same key twice",
+    "Y010": "this is not YAML",
+    "Y011": "the file is empty",
+    "Y012": "a key that is not a word",
+    "Y013": "a control character",
+    "F001": "a field that there is not",
+    "F002": "a value of the wrong kind",
+    "F003": "something is missing",
+    "F004": "a number or a length out of range",
+    "F005": "a word that is not one of those that may stand here",
+    "F006": "exactly one of several must be given",
+    "F008": "this can not be a name",
+    "F009": "a name that the engine uses itself",
+    "F010": "a name that is taken",
+    "F011": "a range, or two numbers that do not fit together",
+    "F012": "this is not a regular expression (RE2)",
+    "F013": "fields that do not go together",
+    "R001": "a name that there is not",
+    "R002": "the template in `extends` can not be used",
+    "R003": "null, but the template in `extends` has nothing to remove here",
+    "R010": "steps or lists wait for each other",
+    "R013": "[item] of a step that goes over another list",
+    "T001": "a text or condition that can not be read",
+    "T002": "Jinja that is not part of the language",
+    "T003": "a name that is not known in this text",
+    "T004": "a field that a value does not have",
+    "T005": "a filter that there is not, or too many values for one",
+    "T006": "a value of the wrong kind for what is done with it",
+    "T007": "a text that is too long or nested too deeply",
+    "T010": "a text that can not be filled in while a job runs",
+    "T011": "a pick that has nothing to pick from while a job runs",
+    "W101": "text after # is a comment and is not sent",
+    "W103": "a hint in which nothing is filled in",
+    "W201": "the answers for all items go into every item's prompt",
+    "W202": "a step that nothing uses",
+    "W203": "an input or a list that nothing uses",
+    "W204": "a scaffold that says the prompt again",
+    "W205": "a field that does nothing here",
+    "W206": "`previous` is not there in the first round",
+    "W301": "in the worst case, more calls than limits.calls",
+    "W310": "a template that changed, but not its version",
+    "L001": "a file or template of the shelf can not be used",
+    "L002": "a template that is used, but is nowhere",
+    "L003": "templates that use each other in a circle",
+}
+"""Each code with what it means. Other places may only use codes that stand here."""
