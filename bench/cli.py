@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench import retrieval
 from crp.cli.terminal import console, print_table, say
 from crp.errors import CRPError
 
@@ -281,6 +282,9 @@ def _bar(what: str, total: int) -> Iterator[Callable[[str], None]]:
 def _fail(message: str, code: int = 2) -> None:
     say(f"error: {message}")
     raise typer.Exit(code)
+
+
+app.command("retrieval")(retrieval.command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -73,6 +73,20 @@ class BlobStore:
         """Read a text that `put_text` stored; raises what `get` raises."""
         return self.get(sha256).decode("utf-8", "surrogatepass")
 
+    def remove(self, sha256: str) -> bool:
+        """Delete a blob for good; False when it is not there. Whoever names it finds nothing then.
+
+        Raises StoreUnavailable.
+        """
+        if not _SHA256.fullmatch(sha256):
+            return False
+        with _unavailable(self.directory, "delete from"):
+            try:
+                self._path(sha256).unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
     def __contains__(self, sha256: str) -> bool:
         return bool(_SHA256.fullmatch(sha256)) and self._path(sha256).exists()
 

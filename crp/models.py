@@ -326,6 +326,27 @@ class Example(Wire):
     rank: int
 
 
+class Receipt(Wire):
+    """Where the trace store keeps what it decided: the entry of its journal, and when.
+
+    It lies in the histories too, so that a store can be made again from them, row by row.
+    """
+
+    sequence: int
+    at: datetime
+
+
+class Offer(Wire):
+    """One trace that was found for a job."""
+
+    trace_id: str
+    rank: int
+    overlap: int
+    similarity: Quality
+    usage_count: int = 0
+    """How often it had been shown before this job."""
+
+
 class Retrieved(Wire):
     examples: tuple[Example, ...] = ()
     held_out: bool = False
@@ -333,6 +354,9 @@ class Retrieved(Wire):
     candidates: int = 0
     evidence: Evidence | None = None
     note: str = ""
+    offers: tuple[Offer, ...] = ()
+    """What was found, also when the job was held out."""
+    receipt: Receipt | None = None
 
 
 class GateDecision(Wire):
@@ -694,9 +718,25 @@ class Recorded(Wire):
     stored: bool = False
     reason: str = ""
     curation_due: bool = False
+    receipt: Receipt | None = None
+
+
+class Retired(Wire):
+    """One trace that curation took out of the library, and why."""
+
+    trace_id: str
+    task_type: str = ""
+    reason: str
+    detail: str = ""
+    quality: float = 0.0
+    usage_count: int = 0
+    later_jobs: int = 0
 
 
 class CurationReport(Wire):
     considered: int = 0
     retired: int = 0
     reasons: dict[str, int] = Field(default_factory=dict)
+    traces: tuple[Retired, ...] = ()
+    """Those that were retired."""
+    receipt: Receipt | None = None

@@ -10,6 +10,7 @@ import asyncio
 import time
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from temporalio.client import ActivityFailureError, RPCError
@@ -21,6 +22,9 @@ from crp.errors import NON_RETRYABLE, EngineError, NotFound
 from crp.failures import from_failure
 from crp.models import JobRecord, ReasoningTrace
 from crp.stages import STORE_QUEUE
+from crp_analytics.checking import Checked
+from crp_analytics.erasing import Forgotten
+from crp_analytics.publish import Published
 from crp_analytics.sql import Table
 from crp_analytics.store import TraceStore
 
@@ -28,6 +32,9 @@ T = TypeVar("T")
 
 SQL_SECONDS = 60.0
 SQL_MEMORY_MB = 1024
+PUBLISH_SECONDS = 1800.0
+LONG_SECONDS = 3600.0
+"""For what goes through all files of the store."""
 ANSWER_WITHIN = timedelta(seconds=30)
 """How long the store's owner may be away before it counts as not there."""
 CHANGING_WITHIN = 60.0
@@ -38,16 +45,24 @@ class Records:
     """The trace store, whoever owns it."""
 
     def __init__(self, settings: Settings, engine: Engine | None) -> None:
-        self._settings = settings
+        self.settings = settings
         self.engine = engine
 
-    async def sql(self, query: str, limit: int) -> Table:
+    async def sql(self, query: str, limit: int, seconds: float = SQL_SECONDS) -> Table:
         """Run an analyst's query. Raises QueryError with one line."""
         if self.engine:
-            args = [query, limit, SQL_SECONDS, SQL_MEMORY_MB]
-            return await self._ask("store_sql", args, Table, SQL_SECONDS + 30)
+            args = [query, limit, seconds, SQL_MEMORY_MB]
+            return await self._ask("store_sql", args, Table, seconds + 30)
         with self._open() as store:
-            return store.sql(query, row_cap=limit, seconds=SQL_SECONDS, memory_mb=SQL_MEMORY_MB)
+            return store.sql(query, row_cap=limit, seconds=seconds, memory_mb=SQL_MEMORY_MB)
+
+    async def publish(self, folder: Path, with_texts: bool, parquet: bool) -> Published:
+        """Write a snapshot into a folder: of the owner's machine, when an engine runs."""
+        if self.engine:
+            args = [str(folder), with_texts, parquet]
+            return await self._ask("store_publish", args, Published, PUBLISH_SECONDS)
+        with self._open() as store:
+            return store.publish(folder, with_texts=with_texts, parquet=parquet)
 
     async def jobs(self, limit: int) -> list[dict[str, Any]]:
         """Give the latest finished jobs, newest first."""
@@ -83,11 +98,26 @@ class Records:
         with self._open() as store:
             return store.add_trace(trace)
 
+    async def at_desk(self, what: str, args: list[Any], kind: type[T]) -> T:
+        """Let the store's desk do what one of its methods does: score, retire, restore ..."""
+        if self.engine:
+            return await self._ask(f"store_{what}", args, kind)
+        with self._open() as store:
+            done: T = getattr(store.desk, what)(*args)
+            return done
+
     async def job_ids(self, beginning: str) -> list[str]:
         """Give the ids of finished jobs that begin like this, the latest first, at most 20."""
+        return await self._ids("jobs", "job_id", beginning)
+
+    async def trace_ids(self, beginning: str) -> list[str]:
+        """Give the ids of library entries that begin like this, the latest first, at most 20."""
+        return await self._ids("traces", "trace_id", beginning)
+
+    async def _ids(self, table: str, column: str, beginning: str) -> list[str]:
         pattern = "".join(f"\\{c}" if c in "\\%_" else c for c in beginning).replace("'", "''")
         query = (
-            f"SELECT job_id FROM jobs WHERE job_id LIKE '{pattern}%' ESCAPE '\\' "
+            f"SELECT {column} FROM {table} WHERE {column} LIKE '{pattern}%' ESCAPE '\\' "
             "ORDER BY journal_sequence DESC"
         )
         return [str(row[0]) for row in (await self.sql(query, 20)).rows]
@@ -102,8 +132,22 @@ class Records:
         with self._open() as store:
             return store.traces(task_type, limit, active_only)
 
+    async def forget(self, job_id: str) -> Forgotten:
+        """Remove a job's texts from the store. Raises NotFound."""
+        if self.engine:
+            return await self._ask("store_forget", [job_id], Forgotten, LONG_SECONDS)
+        with self._open() as store:
+            return store.forget(job_id)
+
+    async def check(self) -> Checked:
+        """Read the whole journal and say what is damaged, and whether the tables have it all."""
+        if self.engine:
+            return await self._ask("store_check", [], Checked, LONG_SECONDS)
+        with self._open() as store:
+            return store.check()
+
     def _open(self) -> TraceStore:
-        return TraceStore.open(self._settings.home / "traces")
+        return TraceStore.open(self.settings.home / "traces")
 
     async def _ask(self, what: str, args: list[Any], kind: type[T], seconds: float = 60) -> T:
         assert self.engine is not None

@@ -7,6 +7,7 @@ run in the worker's thread pool, so that nothing blocks its event loop.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
@@ -35,6 +36,12 @@ from crp.stages import Brief, PlanRequest, Route
 from crp_activities import deciding, traces
 from crp_activities.ask import ask
 from crp_activities.tools import Tools
+from crp_analytics.checking import Checked
+from crp_analytics.desk import Undone
+from crp_analytics.erasing import Forgotten
+from crp_analytics.facts import CurationFact
+from crp_analytics.publish import Published
+from crp_analytics.scoring import Scored
 from crp_analytics.sql import Table
 from crp_analytics.store import TraceStore
 
@@ -131,6 +138,10 @@ class StoreActivities:
         return self._store.sql(query, row_cap=row_cap, seconds=seconds, memory_mb=memory_mb)
 
     @activity.defn
+    def store_publish(self, folder: str, with_texts: bool, parquet: bool) -> Published:
+        return self._store.publish(Path(folder), with_texts=with_texts, parquet=parquet)
+
+    @activity.defn
     def store_jobs(self, limit: int) -> list[dict[str, Any]]:
         return self._store.jobs(limit)
 
@@ -158,6 +169,42 @@ class StoreActivities:
     ) -> list[ReasoningTrace]:
         return self._store.traces(task_type, limit, active_only)
 
+    @activity.defn
+    def store_score(self, job_id: str, value: float, by: str, note: str) -> Scored:
+        return self._store.desk.score(job_id, value, by, note)
+
+    @activity.defn
+    def store_add_all(self, traces: list[ReasoningTrace]) -> list[str]:
+        return self._store.desk.add_all(traces)
+
+    @activity.defn
+    def store_retire(self, trace_id: str, why: str) -> bool:
+        return self._store.desk.retire(trace_id, why)
+
+    @activity.defn
+    def store_restore(self, trace_id: str, why: str) -> bool:
+        return self._store.desk.restore(trace_id, why)
+
+    @activity.defn
+    def store_undo(self, run_id: int) -> Undone:
+        return self._store.desk.undo(run_id)
+
+    @activity.defn
+    def store_curate(self, config: MetaLearningConfig) -> CurationFact:
+        return self._store.desk.curate(config)
+
+    @activity.defn
+    def store_would_retire(self, config: MetaLearningConfig) -> CurationFact:
+        return self._store.desk.would_retire(config)
+
+    @activity.defn
+    def store_forget(self, job_id: str) -> Forgotten:
+        return self._store.forget(job_id)
+
+    @activity.defn
+    def store_check(self) -> Checked:
+        return self._store.check()
+
     @property
     def all(self) -> list[Callable[..., Any]]:
         return [
@@ -165,9 +212,19 @@ class StoreActivities:
             self.record,
             self.curate,
             self.store_sql,
+            self.store_publish,
             self.store_jobs,
             self.store_job,
             self.store_record,
             self.store_add_trace,
             self.store_traces,
+            self.store_score,
+            self.store_add_all,
+            self.store_retire,
+            self.store_restore,
+            self.store_undo,
+            self.store_curate,
+            self.store_would_retire,
+            self.store_forget,
+            self.store_check,
         ]

@@ -38,11 +38,16 @@ def retrieve(
 
 def record(store: TraceStore, blobs: BlobStore, given: JobRecord) -> Recorded:
     """Land a job's record with its prompts and answers; the same job again changes nothing."""
+    return store.record(with_texts(blobs, given))
+
+
+def with_texts(blobs: BlobStore, given: JobRecord) -> JobRecord:
+    """Give a record with the texts that it names by hash, as far as they are there."""
     wanted = {
         sha for a in given.attempts for sha in (a.prompt_sha256, a.raw_sha256) if sha
     } - given.blobs.keys()
     texts = {sha: text for sha in sorted(wanted) if (text := _text(blobs, sha)) is not None}
-    return store.record(given.model_copy(update={"blobs": {**given.blobs, **texts}}))
+    return given.model_copy(update={"blobs": {**given.blobs, **texts}})
 
 
 def curate(store: TraceStore, config: MetaLearningConfig) -> CurationReport:

@@ -3,7 +3,9 @@
 In this order: `below_threshold` (its quality is under the storage threshold, which may have been
 raised, or a person has scored its job), `unused` (never shown to a job although enough later jobs
 of its task type were recorded), `over_cap` (its task type has more entries than the cap: the
-lowest quality goes first, then the oldest). A trace has one reason, the first that fits.
+lowest quality goes first, then the oldest). A trace has one reason, the first that fits. What a
+person brought back (`held`) stays and counts for the cap; what came back by a score has its grace
+again.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from collections import Counter
 
 from duckdb import DuckDBPyConnection
 
-from crp.models import CurationReport, MetaLearningConfig
-from crp_analytics.facts import CurationFact, Retired
+from crp.errors import NotFound
+from crp.models import CurationReport, MetaLearningConfig, Retired
+from crp_analytics.facts import CurationFact
 
 
 def choose(connection: DuckDBPyConnection, config: MetaLearningConfig) -> CurationFact:
@@ -40,7 +43,16 @@ def report(fact: CurationFact) -> CurationReport:
         considered=fact.considered,
         retired=len(fact.retired),
         reasons=dict(Counter(retired.reason for retired in fact.retired)),
+        traces=fact.retired,
+        receipt=fact.receipt,
     )
+
+
+def still_retired(connection: DuckDBPyConnection, run_id: int) -> list[str]:
+    """Give the traces that are out because of one curation. NotFound when there was none."""
+    if not connection.execute(RUN, [run_id]).fetchall():
+        raise NotFound(f"the library has no curation {run_id}: the view v_curation lists them")
+    return [row[0] for row in connection.execute(STILL_RETIRED, [run_id]).fetchall()]
 
 
 def _retired(
@@ -70,8 +82,8 @@ def _retired(
 
 CHOOSE = """
 WITH active AS (
-    SELECT t.trace_id, t.task_type, t.quality_score, t.created_unix, t.journal_sequence,
-           u.usage_count
+    SELECT t.trace_id, t.task_type, t.quality_score, t.created_unix, u.usage_count,
+           t.held IS NOT NULL AS held, t.status_sequence AS since
     FROM traces AS t JOIN v_usage_count AS u USING (trace_id)
     WHERE t.status = 'active'
 ),
@@ -81,15 +93,16 @@ numbered AS (
     FROM jobs
 ),
 totals AS (SELECT task_type, count(*) AS jobs FROM jobs GROUP BY ALL),
-aged AS (  -- later jobs of its type: all of them without those up to its own
+aged AS (  -- later jobs of its type: all of them without those up to its entering
     SELECT a.*, coalesce(t.jobs, 0) - coalesce(n.number, 0) AS later_jobs
     FROM active AS a
     ASOF LEFT JOIN numbered AS n
-        ON a.task_type = n.task_type AND a.journal_sequence >= n.journal_sequence
+        ON a.task_type = n.task_type AND a.since >= n.journal_sequence
     LEFT JOIN totals AS t ON a.task_type = t.task_type
 ),
 judged AS (
     SELECT *, CASE
+        WHEN held THEN NULL
         WHEN quality_score < $min_quality THEN 'below_threshold'
         WHEN usage_count = 0 AND later_jobs >= $grace THEN 'unused'
     END AS reason
@@ -98,13 +111,25 @@ judged AS (
 capped AS (  -- the cap counts only what is left
     SELECT *, row_number() OVER (
         PARTITION BY task_type, reason IS NULL
-        ORDER BY quality_score DESC, created_unix DESC, trace_id
+        ORDER BY held DESC, quality_score DESC, created_unix DESC, trace_id
     ) AS place
     FROM judged
 )
 SELECT trace_id, task_type, coalesce(reason, 'over_cap') AS reason, quality_score, usage_count,
        later_jobs
 FROM capped
-WHERE reason IS NOT NULL OR place > $cap
+WHERE reason IS NOT NULL OR (place > $cap AND NOT held)
 ORDER BY trace_id
+"""
+
+RUN = "SELECT 1 FROM curation_runs WHERE run_id = ?"
+
+LAST_RUN = """
+SELECT max(status_sequence) FROM traces
+WHERE status = 'retired' AND status_sequence IN (SELECT run_id FROM curation_runs)
+"""
+"""The last curation of which something is still out: what `undo` without a number means."""
+
+STILL_RETIRED = """
+SELECT trace_id FROM traces WHERE status = 'retired' AND status_sequence = ? ORDER BY trace_id
 """

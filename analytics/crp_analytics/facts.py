@@ -8,12 +8,21 @@ have changed since.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
 from crp.errors import StoreTooNew
-from crp.models import Evidence, JobRecord, Quality, ReasoningTrace, Wire
+from crp.models import (
+    Evidence,
+    JobRecord,
+    Offer,
+    Quality,
+    ReasoningTrace,
+    Receipt,
+    Retired,
+    Wire,
+)
 from crp_analytics.journal import Entry
 
 
@@ -27,21 +36,14 @@ class JobFact(Wire):
 
 
 class TraceFact(Wire):
-    """A trace was added to the library by itself."""
+    """A trace was added to the library by itself, or by a person's score of its job."""
 
     kind: ClassVar[str] = "trace"
     trace: ReasoningTrace
-
-
-class Offer(Wire):
-    """One trace that was found for a job."""
-
-    trace_id: str
-    rank: int
-    overlap: int
-    similarity: Quality
-    usage_count: int = 0
-    """How often it had been shown before this job."""
+    job_id: str = ""
+    """The job that made it, when a score brought it in later."""
+    tokens: int | None = None
+    """That its job used."""
 
 
 class RetrievalFact(Wire):
@@ -58,6 +60,8 @@ class RetrievalFact(Wire):
     candidates: int = 0
     evidence: Evidence | None = None
     note: str = ""
+    receipt: Receipt | None = Field(default=None, exclude=True)
+    """Where it is kept, once that is known."""
 
 
 ScoredBy = Literal["checks", "judge", "person"]
@@ -73,18 +77,6 @@ class ScoreFact(Wire):
     note: str = ""
 
 
-class Retired(Wire):
-    """One trace that curation took out of the library, and why."""
-
-    trace_id: str
-    task_type: str = ""
-    reason: str
-    detail: str = ""
-    quality: float = 0.0
-    usage_count: int = 0
-    later_jobs: int = 0
-
-
 class CurationFact(Wire):
     """A curation run: its rules and what it retired."""
 
@@ -94,12 +86,67 @@ class CurationFact(Wire):
     grace_jobs: int
     max_traces: int
     retired: tuple[Retired, ...] = Field(default=())
+    receipt: Receipt | None = Field(default=None, exclude=True)
+    """Where it is kept, once that is known."""
 
 
-Fact = JobFact | TraceFact | RetrievalFact | ScoreFact | CurationFact
-KINDS: dict[str, type[Fact]] = {
-    fact.kind: fact for fact in (JobFact, TraceFact, RetrievalFact, ScoreFact, CurationFact)
-}
+class Move(Wire):
+    """One library entry that left or came back."""
+
+    trace_id: str
+    status: Literal["active", "retired"]
+    why: str = ""
+
+
+class MoveFact(Wire):
+    """A person took entries out of the library or brought them back."""
+
+    kind: ClassVar[str] = "move"
+    cause: Literal["score", "retire", "restore", "undo"]
+    moves: tuple[Move, ...]
+    run_id: int | None = None
+    """The curation that was undone."""
+
+    @property
+    def held(self) -> Literal["in", "out"] | None:
+        """Where a person holds the entries from now on: curation and scores leave them there."""
+        if self.cause == "score":
+            return None
+        return "out" if self.cause == "retire" else "in"
+
+
+class ForgetFact(Wire):
+    """A person had the texts of a job removed. Holds no word of it: ids are told by their sha256.
+
+    It makes a rebuild forget as well, from an older copy of the journal too.
+    """
+
+    kind: ClassVar[str] = "forget"
+    job: str
+    traces: tuple[str, ...] = ()
+    """The library entries that the job made."""
+    blobs: tuple[str, ...] = ()
+    """Texts that nobody else's rows name, and prompts of others that quote its entries."""
+
+
+class ForgottenFact(Wire):
+    """What is left of a fact whose texts were removed: the rows that it adds to the tables."""
+
+    kind: ClassVar[str] = "forgotten"
+    rows: dict[str, list[dict[str, Any]]]
+
+
+Fact = (
+    JobFact
+    | TraceFact
+    | RetrievalFact
+    | ScoreFact
+    | CurationFact
+    | MoveFact
+    | ForgetFact
+    | ForgottenFact
+)
+KINDS: dict[str, type[Fact]] = {fact.kind: fact for fact in get_args(Fact)}
 
 
 class Noted(NamedTuple):

@@ -29,15 +29,43 @@ def database_of(directory: Path) -> Path:
 
 
 def open_database(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
-    """Open the tables, bring their schema up to date and catch up from the journal."""
+    """Open the tables, bring their schema up to date and catch up from the journal.
+
+    Tables whose damage shows are set aside and made again, when the journal has its beginning.
+    """
     with clear_errors(directory):
-        connection = _migrated(directory, journal)
+        try:
+            return _opened(directory, journal)
+        except duckdb.Error as error:
+            if directory is None or not (is_damage(error) and _can_rebuild(journal)):
+                raise
+            _log.warning("the tables are damaged and are made again from the journal: %s", error)
+            set_aside(database_of(directory), "damaged")
+            return _opened(directory, journal)
+
+
+def _opened(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
+    connection = _migrated(directory, journal)
+    try:
         if journal is not None:
             journal.skip_to(projection.position(connection))
             if count := projection.catch_up(connection, journal):
                 _log.info("%d facts applied from the journal", count)
             connection.execute("CHECKPOINT")
-        return connection
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether DuckDB found a block of its file that is not what it wrote."""
+    return isinstance(error, duckdb.Error) and "Corrupt database file" in str(error)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether DuckDB will not work with this connection any more."""
+    return isinstance(error, duckdb.FatalException)
 
 
 def _migrated(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
@@ -79,7 +107,7 @@ def clear_errors(directory: Path | None) -> Iterator[None]:
     where = directory or "in memory"
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
+    except (duckdb.OperationalError, duckdb.FatalException, OSError) as error:
         raise StoreUnavailable(
             f"the trace store {where} can not be used: {_line(error)}"
         ) from error
@@ -103,6 +131,17 @@ def made(directory: Path) -> Path:
 
 def _has_tables(connection: DuckDBPyConnection) -> bool:
     return bool(connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall())
+
+
+def built_of(directory: Path) -> Path:
+    """Say where tables are made that will replace the others."""
+    return directory / "traces.rebuilt.duckdb"
+
+
+def remove(database: Path) -> None:
+    """Delete a database that nobody has open, and its log."""
+    for path in (database, database.with_name(database.name + ".wal")):
+        path.unlink(missing_ok=True)
 
 
 def set_aside(database: Path, why: str) -> None:

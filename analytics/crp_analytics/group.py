@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from duckdb import DuckDBPyConnection
 
 from crp.errors import CRPError
-from crp.models import Recorded
+from crp.models import Receipt, Recorded
 from crp_analytics import reading
 from crp_analytics.facts import Fact, RetrievalFact
 from crp_analytics.journal import encode
@@ -27,24 +27,31 @@ T = TypeVar("T")
 class Group:
     """The facts of one group of writers, and what they decided so far."""
 
-    def __init__(self, connection: DuckDBPyConnection) -> None:
+    def __init__(self, connection: DuckDBPyConnection, first: Receipt) -> None:
+        self.first = first
+        """What the first fact gets; the others follow it."""
         self.facts: list[tuple[Fact, str]] = []
         """Each with its body as the journal writes it."""
         self.library = Library(connection)
         self.jobs: dict[str, Recorded] = {}
         self.retrievals: dict[str, RetrievalFact] = {}
-        self._connection = connection
+        self.connection = connection
         self._since: int | None = None
 
     def jobs_since_curation(self) -> int:
         """Count the jobs since the last curation, those of this group included."""
         if self._since is None:  # once a group: the count is the same for all of it
-            self._since = reading.jobs_since_curation(self._connection)
+            self._since = reading.jobs_since_curation(self.connection)
         return self._since + len(self.jobs)
 
-    def add(self, fact: Fact) -> None:
-        """Put a fact in; StoreError when it holds what JSON can not say, such as NaN."""
+    def add(self, fact: Fact) -> Receipt:
+        """Put a fact in and say where it will be kept.
+
+        StoreError when it holds what JSON can not say, such as NaN.
+        """
+        sequence = self.first.sequence + len(self.facts)
         self.facts.append((fact, encode(fact.kind, fact.model_dump(mode="json"))))
+        return self.first.model_copy(update={"sequence": sequence})
 
 
 class _Ticket:
@@ -126,7 +133,10 @@ class Writers:
 
 
 def _decide(ticket: _Ticket, group: Group) -> None:
+    facts, library = len(group.facts), group.library.mark()
     try:
         ticket.result = ticket.decide(group)
     except CRPError as error:
         ticket.error = error
+        del group.facts[facts:]  # nothing is kept of a request that went wrong half-way
+        group.library.back_to(library)

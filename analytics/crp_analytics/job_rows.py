@@ -47,6 +47,7 @@ def job_row(noted: Noted, fact: JobFact, blobs: dict[str, str]) -> Row:
         "answer_characters": answer.characters,
         "answer_sha256": answer.sha256,
         "trace_id": record.trace.trace_id if record.trace else None,
+        "store_above": record.store_above,
         "stored": fact.stored,
         "stored_reason": fact.reason,
         "notes": [clean(note) for note in result.notes],
@@ -298,7 +299,6 @@ def price_rows(noted: Noted, record: JobRecord) -> list[Row]:
             "journal_sequence": noted.sequence,
         }
         for model in record.job.models.values()
-        if model.input_price or model.output_price
     ]
 
 

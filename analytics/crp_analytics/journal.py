@@ -1,11 +1,11 @@
 """The journal: what the store knows, in the order in which it learned it.
 
 Stored: segments `000000000001.jsonl`, named by the sequence number of their first entry; one
-entry a line, ASCII JSON, `{"crc":"...","seq":1,"at":"...","kind":"...","body":...}`. The checksum
-is the CRC-32 of everything after it, newline not included.
+entry a line, with a checksum (see `entries`); in `damaged/`, copies of what could not be read.
 An entry is identified by its sequence number, which counts from 1 over all segments.
-What must stay true: an entry that `append` returned is on disk (fsync) and is never changed; a
-line that is not whole is never taken for an entry; one damaged line costs no other line.
+What must stay true: an entry that `append` returned is on disk (fsync); nothing changes it but
+`rewrite`, which keeps its number and time; a line that is not whole is never taken for an entry;
+one damaged line costs no other line.
 
 The journal knows no records: what a kind means is said in `facts`. It is not thread-safe; its
 owner is the store, which has one lock.
@@ -13,24 +13,31 @@ owner is the store, which has one lock.
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import json
 import logging
 import os
-import re
-import zlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crp.errors import StoreError, StoreUnavailable
+from crp_analytics import segments
+from crp_analytics.entries import Entry, Piece, is_whole, line_of
+
+__all__ = ["Damage", "Entry", "Journal", "Position", "Stamp", "encode"]
 
 SEGMENT_BYTES = 32 * 1024 * 1024
 """A new segment is begun when the last one is larger."""
 
-_MARK = b'{"crc":"'
-_LINE = re.compile(rb'\{"crc":"([0-9a-f]{8})",("seq":(\d+),.*)', re.DOTALL)
 _log = logging.getLogger(__name__)
+
+Change = Callable[[Piece], tuple[str, str] | None]
+"""Gives the new kind and encoded body of a whole line's entry, or None when it stays."""
 
 
 class Position(NamedTuple):
@@ -45,15 +52,6 @@ class Stamp(NamedTuple):
 
     sequence: int
     at: datetime
-
-
-class Entry(NamedTuple):
-    """One thing that the store learned."""
-
-    sequence: int
-    at: datetime
-    kind: str
-    body: Any
 
 
 class Damage(NamedTuple):
@@ -78,6 +76,8 @@ class Journal:
         self.last = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            for left in directory.glob(f"*{segments.UNFINISHED}"):
+                left.unlink()
             self._open_last()
         except OSError as error:
             raise StoreError(f"can not use the journal {directory}: {error.strerror}") from error
@@ -90,16 +90,16 @@ class Journal:
     @property
     def first(self) -> int:
         """The sequence number that the oldest segment begins with."""
-        return _first_of(self._segments()[0])
+        return segments.first_of(segments.segments(self.directory)[0])
 
-    def append(self, facts: Sequence[tuple[str, str]]) -> list[Stamp]:
+    def append(self, facts: Sequence[tuple[str, str]], at: datetime | None = None) -> list[Stamp]:
         """Keep facts as (kind, encoded body), all or none of them, with one fsync for all.
 
         StoreUnavailable when they can not be written (the disk is full): none was kept.
         """
-        at = datetime.now(UTC)
+        at = at or datetime.now(UTC)
         numbers = range(self.last + 1, self.last + 1 + len(facts))
-        lines = [_line(n, at, *fact) for n, fact in zip(numbers, facts, strict=True)]
+        lines = [line_of(n, at, *fact) for n, fact in zip(numbers, facts, strict=True)]
         self._write(b"".join(lines))
         self.last += len(facts)
         return [Stamp(number, at) for number in numbers]
@@ -108,16 +108,18 @@ class Journal:
         """Give the entries with a sequence number above `after`, oldest first."""
         expected, damaged = after + 1, False
         for path in self._segments_from(after + 1):
-            for offset, piece in self._pieces(path):
-                if not piece:
-                    damaged = True
+            for piece in self._pieces(path):
+                if piece.damage:
+                    damaged = damaged or len(piece.line) > 1
                     continue
-                number, entry = _parse(piece, after)
+                number = piece.sequence
+                if number < expected:  # before `after`, or twice after a kill in a rewrite
+                    continue
                 if number > expected and not damaged:
-                    self._report(path, offset, 0, f"entries {expected} to {number - 1} are gone")
-                expected, damaged = max(expected, number + 1), False
-                if entry is not None:
-                    yield entry
+                    gone = f"entries {expected} to {number - 1} are gone"
+                    self._report(path, piece._replace(damage=gone, line=b""))
+                expected, damaged = number + 1, False
+                yield piece.entry()
 
     def skip_to(self, sequence: int) -> None:
         """Make the next entry's number higher than `sequence`, in a segment of its own."""
@@ -128,6 +130,38 @@ class Journal:
             if empty:
                 empty.unlink()  # its name promises entries that are not there
 
+    def rewrite(self, change: Change, drop: Callable[[bytes], bool]) -> int:
+        """Write the segments anew in which something changes; give how many entries did.
+
+        Numbers and times stay. A written segment holds no place that can not be read: those stay
+        in `damaged/`, unless `drop` says of their bytes that they must go.
+        """
+        count = 0
+        for path in segments.segments(self.directory):
+            touched = sum(_touches(piece, change, drop) for piece in self._pieces(path))
+            if touched:
+                whole = (piece for piece in self._pieces(path) if not piece.damage)
+                self._replace(path, ((p.sequence, _changed(p, change)) for p in whole))
+                count += touched
+        for kept in segments.kept_aside(self.directory):
+            if drop(kept.read_bytes()):
+                kept.unlink()
+        return count
+
+    def fill(self, numbers: Iterable[int], line: Callable[[int], bytes]) -> int:
+        """Put in the lines of entries that the journal does not have; give how many."""
+        paths = segments.segments(self.directory)
+        known = {p.sequence for path in paths for p in self._pieces(path) if not p.damage}
+        wanted = sorted(set(numbers) - known)
+        firsts = [segments.first_of(path) for path in paths]
+        for place, group in groupby(wanted, lambda n: bisect_right(firsts, n) - 1):
+            mine = list(group)
+            path = paths[place] if place >= 0 else segments.path_of(self.directory, mine[0])
+            old = self._pieces(path) if place >= 0 else iter(())
+            there = ((p.sequence, p.line + b"\n") for p in old if not p.damage)
+            self._replace(path, heapq.merge(there, ((n, line(n)) for n in mine), key=_number))
+        return len(wanted)
+
     def close(self) -> None:
         """Close the segment that is written to."""
         if self._fd is not None:
@@ -137,36 +171,43 @@ class Journal:
     # -- writing --------------------------------------------------------------------------
 
     def _open_last(self) -> None:
-        segments = self._segments()
-        if not segments:
+        found = segments.segments(self.directory)
+        if not found:
             return self._begin_segment()
-        path = segments[-1]
+        path = found[-1]
         self._use(path, path.stat().st_size)
         self._mend_tail(path)
-        self.last = _first_of(path) - 1
-        for _, piece in self._pieces(path):
-            self.last = max(self.last, _number_of(piece) if piece else 0)
+        self.last = max(self.last, segments.first_of(path) - 1)
+        for piece in self._pieces(path):
+            self.last = max(self.last, 0 if piece.damage else piece.sequence)
 
     def _mend_tail(self, path: Path) -> None:
         """Cut off a last line that a kill has torn; one that lacks only its end is whole."""
-        start = _whole_size(path)
+        start = segments.whole_size(path)
         with path.open("rb") as file:
             file.seek(start)
             tail = file.read()
-        whole = next((part for part in (tail, tail[:-1]) if _is_whole(part)), b"")
+        whole = next((part for part in (tail, tail[:-1]) if is_whole(part)), b"")
+        if torn := tail[len(whole) :]:
+            self._keep_aside(path, Piece(start + len(whole), torn))
+            _log.warning(
+                "journal %s, byte %d: %d bytes of an unfinished write are cut off",
+                *(path.name, start + len(whole), len(torn)),
+            )
         self._size = start + len(whole)
         self._cut_back()
         if whole:
             self._write_whole(b"\n")
 
     def _begin_segment(self) -> None:
-        path = self.directory / f"{self.last + 1:012d}.jsonl"
+        path = segments.path_of(self.directory, self.last + 1)
         self._use(path, path.stat().st_size if path.exists() else 0)
-        directory = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # the file's name must survive a power cut too
-        finally:
-            os.close(directory)
+        segments.sync(self.directory)  # the file's name must survive a power cut too
+
+    def _replace(self, path: Path, lines: Iterable[tuple[int, bytes]]) -> None:
+        segments.replace(path, lines, self._segment_bytes)
+        self._damage = {p: d for p, d in self._damage.items() if p.segment != path.name}
+        self._open_last()
 
     def _use(self, path: Path, size: int) -> None:
         self.close()
@@ -209,42 +250,27 @@ class Journal:
 
     # -- reading --------------------------------------------------------------------------
 
-    def _segments(self) -> list[Path]:
-        return sorted(self.directory.glob("*.jsonl"))
-
     def _segments_from(self, sequence: int) -> list[Path]:
-        segments = self._segments()
-        begun = [p for p in segments if _first_of(p) <= sequence]
-        return segments[max(len(begun) - 1, 0) :]
+        found = segments.segments(self.directory)
+        begun = [path for path in found if segments.first_of(path) <= sequence]
+        return found[max(len(begun) - 1, 0) :]
 
-    def _pieces(self, path: Path) -> Iterator[tuple[int, bytes]]:
-        """Entries as (offset, bytes); a damaged place is reported and has no bytes."""
-        offset = 0
-        with path.open("rb") as file:
-            for line in file:
-                yield from self._whole_parts(path, offset, line)
-                offset += len(line)
+    def _pieces(self, path: Path) -> Iterator[Piece]:
+        """The lines of a segment; a damaged place is reported and kept aside."""
+        for piece in segments.pieces(path):
+            if piece.damage:
+                self._report(path, piece)
+                self._keep_aside(path, piece)
+            yield piece
 
-    def _whole_parts(self, path: Path, offset: int, line: bytes) -> Iterator[tuple[int, bytes]]:
-        if _is_whole(line):
-            yield offset, line
-            return
-        # A flipped newline joins two lines: the mark of the second one finds it again.
-        for start, part in _split_at_marks(line):
-            at = offset + start
-            if _is_whole(part):
-                yield at, part
-            elif _is_whole(part[:-1]):
-                self._report(path, at + len(part) - 1, 1, "the end of a line, nothing is lost")
-                yield at, part[:-1]
-            else:
-                self._report(path, at, len(part), "does not match its checksum")
-                yield at, b""
+    def _keep_aside(self, path: Path, piece: Piece) -> None:
+        with contextlib.suppress(OSError):  # no room for a copy is no reason not to read on
+            segments.keep_aside(self.directory, path.name, piece.offset, piece.line)
 
-    def _report(self, path: Path, offset: int, size: int, reason: str) -> None:
-        position = Position(path.name, offset)
+    def _report(self, path: Path, piece: Piece) -> None:
+        position = Position(path.name, piece.offset)
         if position not in self._damage:
-            self._damage[position] = Damage(position, size, reason)
+            self._damage[position] = Damage(position, len(piece.line), piece.damage)
             _log.warning("%s", self._damage[position])
 
 
@@ -256,51 +282,17 @@ def encode(kind: str, body: Any) -> str:
         raise StoreError(f"this {kind} can not be kept: {error}") from error
 
 
-def _line(sequence: int, at: datetime, kind: str, body: str) -> bytes:
-    head = f'"seq":{sequence},"at":"{at.isoformat()}","kind":{json.dumps(kind)}'
-    rest = f'{head},"body":{body}}}'.encode("ascii")
-    return b'%s%08x",%s\n' % (_MARK, zlib.crc32(rest), rest)
+def _touches(piece: Piece, change: Change, drop: Callable[[bytes], bool]) -> bool:
+    return drop(piece.line) if piece.damage else change(piece) is not None
 
 
-def _parse(piece: bytes, after: int) -> tuple[int, Entry | None]:
-    number = _number_of(piece)
-    if number <= after:
-        return number, None
-    data = json.loads(piece)
-    at = datetime.fromisoformat(data["at"])
-    return number, Entry(number, at, data["kind"], data["body"])
+def _changed(piece: Piece, change: Change) -> bytes:
+    new = change(piece)
+    if new is None:
+        return piece.line + b"\n"
+    entry = piece.entry()
+    return line_of(entry.sequence, entry.at, *new)
 
 
-def _is_whole(piece: bytes) -> bool:
-    found = _LINE.fullmatch(piece.removesuffix(b"\n"))
-    return found is not None and int(found[1], 16) == zlib.crc32(found[2])
-
-
-def _number_of(piece: bytes) -> int:
-    found = _LINE.match(piece)
-    assert found is not None, "only whole pieces have a number"
-    return int(found[3])
-
-
-def _split_at_marks(line: bytes) -> list[tuple[int, bytes]]:
-    """The line cut where an entry may begin, each part with its offset in the line."""
-    starts = sorted({0, *(m.start() for m in re.finditer(re.escape(_MARK), line))})
-    return [(a, line[a:b]) for a, b in zip(starts, [*starts[1:], len(line)], strict=True)]
-
-
-def _first_of(path: Path) -> int:
-    return int(path.stem)
-
-
-def _whole_size(path: Path) -> int:
-    """The size without a torn last line: a kill in the middle of a write leaves one."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        while size > 0:
-            start = max(0, size - 65536)
-            file.seek(start)
-            newline = file.read(size - start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            size = start
-    return 0
+def _number(numbered: tuple[int, bytes]) -> int:
+    return numbered[0]

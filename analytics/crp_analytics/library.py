@@ -1,11 +1,28 @@
-"""The library's door: whether the trace of a finished job becomes an example (spec, section 8)."""
+"""The library's door: whether the trace of a finished job becomes an example (spec, section 8).
+
+`Library` is the library as one group of writes sees it: what the tables hold, and on top of that
+what the writers before it in the same group decided.
+"""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
 from crp.models import JobRecord, ReasoningTrace
+from crp_analytics.facts import CurationFact, MoveFact
 from crp_analytics.retrieval import identity
+
+
+class Entry(NamedTuple):
+    """One library entry, active or retired."""
+
+    trace_id: str
+    identity: str
+    status: str = "active"
+    held: str | None = None
+    """`in` or `out` when a person put it there to stay."""
 
 
 class Library:
@@ -13,31 +30,113 @@ class Library:
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection
-        self._new: set[str] = set()
+        self._changed: dict[str, Entry] = {}
+        self._before: list[tuple[str, Entry | None]] = []
+        """What each change replaced."""
+        self._of_job: dict[str, str] = {}
+
+    # -- what comes in ------------------------------------------------------------------------
 
     def refusal(self, record: JobRecord) -> str:
         """Say why the trace of a job may not enter; empty when it may."""
-        result, trace = record.result, record.trace
+        trace = record.trace
         if trace is None:
             return _no_trace(record)
-        if result.status != "completed":
-            return f"the job is {result.status}"
-        if missing := [step.id for step in result.steps if not step.fulfilled]:
-            return f"not every step was executed: {', '.join(missing)}"
+        if reason := incomplete(record):
+            return reason
         if trace.quality_score < record.store_above:
             return f"quality {trace.quality_score:.2f} is below {record.store_above:.2f}"
         return self.taken(trace)
 
     def taken(self, trace: ReasoningTrace) -> str:
-        """Say why a trace is in the library already; empty when it is not."""
-        if {trace.trace_id, identity(trace)} & self._new:
-            return "an identical trace is in the library already"
-        found = self._connection.execute(TAKEN, [trace.trace_id, identity(trace)]).fetchall()
-        return _why(*found[0]) if found else ""
+        """Say why a trace can not be added; empty when it can."""
+        if self.entry(trace.trace_id):
+            return f"a trace with the id {trace.trace_id} is in the library already"
+        return self._why_not_twice(identity(trace), trace.trace_id)
 
-    def add(self, trace: ReasoningTrace) -> None:
+    def add(self, trace: ReasoningTrace, job_id: str = "") -> None:
         """Remember a trace that the current group of writes puts in."""
-        self._new |= {trace.trace_id, identity(trace)}
+        self._put(Entry(trace.trace_id, identity(trace)))
+        if job_id:
+            self._of_job[job_id] = trace.trace_id
+
+    # -- what goes and comes back -------------------------------------------------------------
+
+    def entry(self, trace_id: str) -> Entry | None:
+        """Give an entry by its id, a retired one too."""
+        return self._changed.get(trace_id) or self._found(ENTRY, trace_id)
+
+    def entry_of_job(self, job_id: str) -> Entry | None:
+        """Give the entry that a job made, a retired one too."""
+        if entry := self._changed.get(self._of_job.get(job_id, "")):
+            return entry
+        found = self._found(ENTRY_OF_JOB, job_id)
+        return self.entry(found.trace_id) if found else None
+
+    def may_not_return(self, entry: Entry) -> str:
+        """Say why a retired entry can not become active again; empty when it can."""
+        if not entry.identity:
+            return "its job was forgotten, nothing of it is left"
+        return self._why_not_twice(entry.identity, entry.trace_id)
+
+    def apply(self, fact: MoveFact | CurationFact) -> None:
+        """Remember what the current group of writes moves."""
+        if isinstance(fact, CurationFact):
+            for retired in fact.retired:
+                self._change(retired.trace_id, status="retired", held=None)
+            return
+        for move in fact.moves:
+            self._change(move.trace_id, status=move.status, held=fact.held)
+
+    def mark(self) -> int:
+        """Give a point to go back to."""
+        return len(self._before)
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was decided since the mark."""
+        while len(self._before) > mark:
+            trace_id, entry = self._before.pop()
+            if entry is None:
+                del self._changed[trace_id]
+            else:
+                self._changed[trace_id] = entry
+
+    # -- the tables and what is on top of them ------------------------------------------------
+
+    def _change(self, trace_id: str, **changes: Any) -> None:
+        if entry := self.entry(trace_id):
+            self._put(entry._replace(**changes))
+
+    def _put(self, entry: Entry) -> None:
+        self._before.append((entry.trace_id, self._changed.get(entry.trace_id)))
+        self._changed[entry.trace_id] = entry
+
+    def _why_not_twice(self, same: str, trace_id: str) -> str:
+        found = self._connection.execute(TWINS, [same]).fetchall()
+        twins = {row[0]: Entry(*row) for row in found}
+        twins |= {e.trace_id: e for e in self._changed.values() if e.identity == same}
+        for twin in twins.values():
+            if twin.trace_id == trace_id:
+                continue
+            if twin.status == "active":
+                return f"an identical trace is in the library already: {twin.trace_id}"
+            if twin.held == "out":
+                return f"an identical trace was retired by hand: {twin.trace_id}"
+        return ""
+
+    def _found(self, query: str, value: str) -> Entry | None:
+        found = self._connection.execute(query, [value]).fetchall()
+        return Entry(*found[0]) if found else None
+
+
+def incomplete(record: JobRecord) -> str:
+    """Say what a job lacks for being an example, whatever its quality; empty when nothing."""
+    result = record.result
+    if result.status != "completed":
+        return f"the job is {result.status}"
+    if missing := [step.id for step in result.steps if not step.fulfilled]:
+        return f"not every step was executed: {', '.join(missing)}"
+    return ""
 
 
 def _no_trace(record: JobRecord) -> str:
@@ -49,14 +148,10 @@ def _no_trace(record: JobRecord) -> str:
     return "the job made no trace"
 
 
-def _why(trace_id: str, same_id: bool) -> str:
-    if same_id:
-        return f"a trace with the id {trace_id} is in the library already"
-    return f"an identical trace is in the library already: {trace_id}"
+_COLUMNS = "trace_id, identity, status, held"
 
+ENTRY = f"SELECT {_COLUMNS} FROM traces WHERE trace_id = ? LIMIT 1"
 
-TAKEN = """
-SELECT trace_id, trace_id = $1 AS same_id FROM traces
-WHERE trace_id = $1 OR (identity = $2 AND status = 'active')
-ORDER BY same_id DESC LIMIT 1
-"""
+ENTRY_OF_JOB = f"SELECT {_COLUMNS} FROM traces WHERE job_id = ? LIMIT 1"
+
+TWINS = f"SELECT {_COLUMNS} FROM traces WHERE identity = ? AND (status = 'active' OR held = 'out')"

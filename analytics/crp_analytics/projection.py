@@ -10,19 +10,31 @@ Rows are written with DuckDB's Appender (row by row with `executemany` is 100 ti
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from crp_analytics.facts import CurationFact, Noted, ScoreFact, from_entry, scored_by
+from crp_analytics import forgetting
+from crp_analytics.facts import (
+    CurationFact,
+    ForgetFact,
+    ForgottenFact,
+    JobFact,
+    MoveFact,
+    Noted,
+    RetrievalFact,
+    ScoreFact,
+    from_entry,
+    scored_by,
+)
 from crp_analytics.job_rows import Row
 from crp_analytics.journal import Journal
 from crp_analytics.rows import CONTENT_ADDRESSED, Rows, merged, rows_of
 from crp_analytics.schema import transaction
-from crp_analytics.text import utc
+from crp_analytics.text import forgotten_name, utc
 
 _log = logging.getLogger(__name__)
 
@@ -35,25 +47,33 @@ def position(connection: DuckDBPyConnection) -> int:
     return int(connection.execute("SELECT sequence FROM journal_position").fetchall()[0][0])
 
 
-def catch_up(connection: DuckDBPyConnection, journal: Journal) -> int:
-    """Apply what the journal knows and the tables do not; give how many facts that were."""
+def catch_up(
+    connection: DuckDBPyConnection,
+    journal: Journal,
+    progress: Callable[[int], None] = lambda sequence: None,
+) -> int:
+    """Apply what the journal knows and the tables do not; give how many facts that were.
+
+    `progress` is told the number of the last one after each batch.
+    """
     entries = journal.read(after=position(connection))
-    count = 0
-    while batch := [from_entry(entry) for entry in islice(entries, BATCH)]:
+    count, once = 0, _Once(connection)
+    while batch := [once(from_entry(entry)) for entry in islice(entries, BATCH)]:
         apply_or_skip(connection, batch)
         count += len(batch)
+        progress(batch[-1].sequence)
     return count
 
 
 def apply(connection: DuckDBPyConnection, batch: Sequence[Noted]) -> None:
     """Put facts into the tables, all or none of them."""
-    rows = merged(rows_of(noted) for noted in batch)
     with transaction(connection):
-        _only_new(connection, rows)
-        for table, more in rows.items():
-            _append(connection, table, more)
-        for noted in batch:
-            _change_traces(connection, noted)
+        for run in _runs(batch):
+            rows = merged(rows_of(noted) for noted in run)
+            _only_new(connection, rows)
+            for table, more in rows.items():
+                _append(connection, table, more)
+            _change_rows(connection, run[-1])
         connection.execute(MOVE, [batch[-1].sequence])
 
 
@@ -64,9 +84,9 @@ def apply_or_skip(connection: DuckDBPyConnection, batch: Sequence[Noted]) -> Non
     """
     try:
         apply(connection, batch)
-    except (duckdb.IOException, duckdb.OutOfMemoryException, OSError):
-        raise  # the disk, not the fact
-    except Exception:
+    except Exception as error:
+        if not _is_facts_fault(error):
+            raise
         if len(batch) == 1:
             _log.exception("fact %d of the journal is not in the tables", batch[0].sequence)
             connection.execute(MOVE, [batch[0].sequence])
@@ -75,11 +95,69 @@ def apply_or_skip(connection: DuckDBPyConnection, batch: Sequence[Noted]) -> Non
             apply_or_skip(connection, [noted])
 
 
+def _is_facts_fault(error: Exception) -> bool:
+    """Whether a fact can not be mapped; otherwise it is the disk, the memory or the file."""
+    if isinstance(error, duckdb.Error):
+        return isinstance(error, FACTS_FAULTS)
+    return not isinstance(error, OSError | MemoryError)
+
+
+FACTS_FAULTS = (
+    duckdb.DataError,
+    duckdb.ProgrammingError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+)
+
+
+class _Once:
+    """Lets each job and each retrieval through once.
+
+    The journal may have one twice when the tables could not take the first at its time.
+    """
+
+    def __init__(self, connection: DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._seen: dict[str, set[str]] = {}
+
+    def __call__(self, noted: Noted) -> Noted:
+        fact = noted.fact
+        if isinstance(fact, JobFact):
+            known, job_id = self._known("jobs"), fact.record.job.job_id
+        elif isinstance(fact, RetrievalFact):
+            known, job_id = self._known("retrieval_runs"), fact.job_id
+        else:
+            return noted
+        if job_id in known or forgotten_name(job_id) in known:
+            return noted._replace(fact=ForgottenFact(rows={}))
+        known.add(job_id)
+        return noted
+
+    def _known(self, table: str) -> set[str]:
+        if table not in self._seen:
+            found = self._connection.execute(f"SELECT job_id FROM {table}").fetchall()
+            self._seen[table] = {job_id for (job_id,) in found}
+        return self._seen[table]
+
+
+def _runs(batch: Iterable[Noted]) -> Iterator[list[Noted]]:
+    """Cut a batch after each fact that changes rows: later facts have not added theirs then."""
+    run: list[Noted] = []
+    for noted in batch:
+        run.append(noted)
+        if isinstance(noted.fact, CHANGING):
+            yield run
+            run = []
+    if run:
+        yield run
+
+
 def _append(connection: DuckDBPyConnection, table: str, rows: list[Row]) -> None:
     if not rows:
         return
-    with connection.appender(table, columns=list(rows[0])) as appender:
-        appender.append_rows(tuple(row.values()) for row in rows)
+    columns = list(dict.fromkeys(chain.from_iterable(rows)))
+    with connection.appender(table, columns=columns) as appender:
+        appender.append_rows(tuple(map(row.get, columns)) for row in rows)
 
 
 def _only_new(connection: DuckDBPyConnection, rows: Rows) -> None:
@@ -111,15 +189,34 @@ def _changed_prices(connection: DuckDBPyConnection, rows: Iterable[Row]) -> list
     return changed
 
 
-def _change_traces(connection: DuckDBPyConnection, noted: Noted) -> None:
-    """The two things that change a library entry: curation retires it, a person scores its job."""
+def _change_rows(connection: DuckDBPyConnection, noted: Noted) -> None:
+    """What changes a library entry: curation retires it, a person moves it or scores its job.
+
+    And what changes everything about a job: it is forgotten.
+    """
     fact = noted.fact
     if isinstance(fact, CurationFact):
         ids = [retired.trace_id for retired in fact.retired]
         reasons = [f"{retired.reason}: {retired.detail}" for retired in fact.retired]
-        connection.execute(RETIRE, [utc(noted.at), ids, reasons])
+        connection.execute(RETIRE, [utc(noted.at), noted.sequence, noted.sequence, ids, reasons])
+    elif isinstance(fact, MoveFact):
+        for move in fact.moves:
+            values = [
+                move.status,
+                move.why,
+                utc(noted.at),
+                noted.sequence,
+                fact.held,
+                noted.sequence,
+            ]
+            connection.execute(MOVE_TRACE, [*values, move.trace_id])
     elif isinstance(fact, ScoreFact) and scored_by(fact.by) == "person":
-        connection.execute(PERSON_SCORE, [fact.value, fact.job_id])
+        connection.execute(PERSON_SCORE, [fact.value, noted.sequence, fact.job_id])
+    elif isinstance(fact, ForgetFact):
+        forgetting.apply(connection, noted, fact, _append)
+
+
+CHANGING = (CurationFact, MoveFact, ScoreFact, ForgetFact)
 
 
 MOVE = "UPDATE journal_position SET sequence = ?"
@@ -131,9 +228,18 @@ FROM prices GROUP BY ALL
 """
 
 RETIRE = """
-UPDATE traces SET status = 'retired', status_reason = gone.reason, status_at = ?
+UPDATE traces
+SET status = 'retired', status_reason = gone.reason, status_at = ?, status_sequence = ?,
+    held = NULL, changed_sequence = ?
 FROM (SELECT unnest(?::VARCHAR[]) AS trace_id, unnest(?::VARCHAR[]) AS reason) AS gone
 WHERE traces.trace_id = gone.trace_id
 """
 
-PERSON_SCORE = "UPDATE traces SET quality_score = ? WHERE job_id = ?"
+MOVE_TRACE = """
+UPDATE traces
+SET status = ?, status_reason = ?, status_at = ?, status_sequence = ?, held = ?,
+    changed_sequence = ?
+WHERE trace_id = ?
+"""
+
+PERSON_SCORE = "UPDATE traces SET quality_score = ?, changed_sequence = ? WHERE job_id = ?"

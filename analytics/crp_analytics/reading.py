@@ -8,8 +8,8 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from crp.models import Evidence, ReasoningStep, ReasoningTrace
-from crp_analytics.facts import Offer, RetrievalFact
+from crp.models import Evidence, Offer, ReasoningStep, ReasoningTrace, Receipt
+from crp_analytics.facts import RetrievalFact
 
 JSON_COLUMNS = frozenset({"body", "value", "verdicts", "transport", "parts", "steps", "evidence"})
 
@@ -41,12 +41,6 @@ def job(connection: DuckDBPyConnection, job_id: str) -> dict[str, Any] | None:
 def jobs(connection: DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
     """Give the latest jobs, newest first, without their parts."""
     return select(connection, JOBS, [limit])
-
-
-def has_job(connection: DuckDBPyConnection, job_id: str) -> bool:
-    """Say whether a job is recorded."""
-    found = connection.execute("SELECT 1 FROM jobs WHERE job_id = ? LIMIT 1", [job_id])
-    return bool(found.fetchall())
 
 
 def place_of(connection: DuckDBPyConnection, job_id: str) -> int | None:
@@ -87,7 +81,10 @@ def past_retrieval(connection: DuckDBPyConnection, job_id: str) -> RetrievalFact
     offers = tuple(Offer(**row) for row in select(connection, OFFERS, [job_id]))
     known = runs[0].pop("evidence")
     evidence = Evidence(**known) if known else None
-    return RetrievalFact(job_id=job_id, offers=offers, evidence=evidence, **runs[0])
+    receipt = Receipt(sequence=runs[0].pop("journal_sequence"), at=runs[0].pop("retrieved_at"))
+    return RetrievalFact(
+        job_id=job_id, offers=offers, evidence=evidence, receipt=receipt, **runs[0]
+    )
 
 
 def jobs_since_curation(connection: DuckDBPyConnection) -> int:
@@ -163,7 +160,8 @@ WHERE trace_id IN (SELECT unnest(?::VARCHAR[]))
 """
 
 RETRIEVAL_RUN = """
-SELECT task_type, model_class, template_sha256, model_name, candidates, held_out, evidence, note
+SELECT task_type, model_class, template_sha256, model_name, candidates, held_out, evidence, note,
+       journal_sequence, retrieved_at
 FROM retrieval_runs WHERE job_id = ? LIMIT 1
 """
 

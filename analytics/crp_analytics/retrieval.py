@@ -2,36 +2,27 @@
 
 A text is the set of its casefolded words without punctuation. Candidates are the active traces
 of enough quality whose similarity reaches the floor. They are ranked by: same task type, same
-model class, number of shared words, Jaccard, quality, newer, id. The ranking is exact and done in
-SQL over an inverted index (`trace_words`), 9 times faster at 50,000 traces than comparing lists of
-words; what it finds is a decision, which the store journals once per job.
+model class, number of shared words, Jaccard, quality, newer, id. `rank` does this with the index in
+memory, `rank_by_sql` with the tables alone: slower, and what the tests believe. What is found is a
+decision, which the store journals once per job. Reads the tables, writes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
-from crp.models import Evidence, Example, ReasoningTrace, Retrieved
-from crp_analytics.facts import Offer, RetrievalFact
-from crp_analytics.reading import usage_counts
-
-FLOOR = 1 / 9
-"""Least Jaccard similarity: the symmetric form of the one-sided 0.2, because two texts of n words
-each that share 0.2 n of them have the similarity 0.2 n / (2 n - 0.2 n) = 1/9."""
-
-ONE_SIDED_FLOOR = 0.2
-"""The same for `overlap(..., one_sided=True)`, as in the reference implementation."""
+from crp.models import Evidence, Example, Offer, ReasoningTrace, Retrieved, Wire
+from crp_analytics.facts import RetrievalFact
+from crp_analytics.index import Index
+from crp_analytics.reading import traces_by_id, usage_counts
+from crp_analytics.words import words
 
 EVIDENCE_JOBS = 5
 """Fewer jobs say nothing about a template's lift."""
-
-_WORD = re.compile(r"[^\W_]+(?:[.'’\-][^\W_]+)*(?:\+\+|#)?")
 
 
 class Request(NamedTuple):
@@ -48,24 +39,34 @@ class Request(NamedTuple):
     hold_out: float
 
 
-def words(text: str) -> frozenset[str]:
-    """Give the distinct words of a text: casefolded, punctuation stripped.
+class Place(NamedTuple):
+    """A trace that was found: words it shares with the task, and words of both together."""
 
-    `node.js`, `don't`, `large-scale` and `C++` are one word each, `Vue/React` is two.
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return frozenset(_WORD.findall(plain))
+    trace_id: str
+    shared: int
+    whole: int
 
 
-def overlap(a: str, b: str, one_sided: bool = False) -> float:
-    """Say how alike two texts are, 0 to 1.
+class Ranking(NamedTuple):
+    """The best traces for a task, best first."""
 
-    Jaccard, |A∩B| / |A∪B|, which is symmetric; or one-sided, |A∩B| / |A|, as in the reference
-    implementation. Two texts without words have nothing in common.
-    """
-    first, second = words(a), words(b)
-    whole = len(first) if one_sided else len(first | second)
-    return len(first & second) / whole if whole else 0.0
+    places: list[Place]
+    candidates: int
+    complete: bool = True
+    """Whether that many are all that resemble it: in a large library the search ends earlier."""
+
+
+class Similar(Wire):
+    """A trace that resembles a task, and all that its rank was decided by."""
+
+    rank: int
+    trace: ReasoningTrace
+    same_type: bool
+    same_class: bool
+    shared_words: tuple[str, ...]
+    task_words: int
+    whole: int
+    similarity: float
 
 
 def identity(trace: ReasoningTrace) -> str:
@@ -81,9 +82,10 @@ def is_held_out(job_id: str, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def find(connection: DuckDBPyConnection, request: Request) -> RetrievalFact:
+def find(connection: DuckDBPyConnection, index: Index, request: Request) -> RetrievalFact:
     """Find the examples for a job and decide whether it sees them. Changes nothing."""
-    offers, candidates = _ranked(connection, request)
+    ranking = rank(connection, index, request)
+    offers = _offers(connection, ranking.places)
     held_out = bool(offers) and is_held_out(request.job_id, request.hold_out)
     return RetrievalFact(
         job_id=request.job_id,
@@ -93,9 +95,9 @@ def find(connection: DuckDBPyConnection, request: Request) -> RetrievalFact:
         model_name=request.model_name,
         offers=offers,
         held_out=held_out,
-        candidates=candidates,
+        candidates=ranking.candidates,
         evidence=evidence(connection, request.template_sha256, request.model_name),
-        note=_note(len(offers), candidates, held_out),
+        note=_note(len(offers), ranking, held_out),
     )
 
 
@@ -122,30 +124,84 @@ def shown(fact: RetrievalFact, traces: dict[str, ReasoningTrace]) -> Retrieved:
         candidates=fact.candidates,
         evidence=fact.evidence,
         note=fact.note,
+        offers=fact.offers,
+        receipt=fact.receipt,
     )
 
 
-def _ranked(connection: DuckDBPyConnection, request: Request) -> tuple[tuple[Offer, ...], int]:
+def rank(connection: DuckDBPyConnection, index: Index, request: Request) -> Ranking:
+    """Rank with the index, which must have followed the tables; they decide what only ids can."""
+    wanted = words(request.task)
+    found = index.search(
+        wanted, request.task_type, request.model_class, request.min_quality, request.limit
+    )
+    if not found.hits:
+        return Ranking([], found.candidates, found.complete)
+    values: dict[str, Any] = {
+        "sequences": [hit.sequence for hit in found.hits],
+        "shared": [hit.shared for hit in found.hits],
+        "whole": [hit.whole for hit in found.hits],
+        **_order(request),
+    }
+    rows = connection.execute(ORDER_HITS, values).fetchall()
+    return Ranking([Place(*row) for row in rows], found.candidates, found.complete)
+
+
+def rank_by_sql(connection: DuckDBPyConnection, request: Request) -> Ranking:
+    """Rank with the tables alone: the oracle of the tests."""
     values = {
         "words": sorted(words(request.task)),
         "min_quality": request.min_quality,
+        **_order(request),
+    }
+    rows = connection.execute(RANK, values).fetchall()
+    return Ranking([Place(*row[:3]) for row in rows], rows[0][3] if rows else 0)
+
+
+def similar(connection: DuckDBPyConnection, index: Index, request: Request) -> list[Similar]:
+    """Say what a job with this task would find, and why. Nothing is counted."""
+    places = rank(connection, index, request).places
+    traces = traces_by_id(connection, [place.trace_id for place in places])
+    return [
+        _similar(number, place, traces[place.trace_id], request)
+        for number, place in enumerate(places, 1)
+    ]
+
+
+def _similar(number: int, place: Place, trace: ReasoningTrace, request: Request) -> Similar:
+    wanted = words(request.task)
+    return Similar(
+        rank=number,
+        trace=trace,
+        same_type=trace.task_type == request.task_type,
+        same_class=trace.model_class == request.model_class,
+        shared_words=tuple(sorted(wanted & words(trace.task_summary))),
+        task_words=len(wanted),
+        whole=place.whole,
+        similarity=place.shared / place.whole,
+    )
+
+
+def _order(request: Request) -> dict[str, Any]:
+    return {
         "task_type": request.task_type,
         "model_class": request.model_class,
         "limit": request.limit,
     }
-    found = connection.execute(RANK, values).fetchall()
-    used = usage_counts(connection, [row[0] for row in found])
-    offers = tuple(
+
+
+def _offers(connection: DuckDBPyConnection, places: list[Place]) -> tuple[Offer, ...]:
+    used = usage_counts(connection, [place.trace_id for place in places])
+    return tuple(
         Offer(
-            trace_id=trace_id,
-            rank=rank,
-            overlap=shared,
-            similarity=shared / union,
-            usage_count=used[trace_id],
+            trace_id=place.trace_id,
+            rank=number,
+            overlap=place.shared,
+            similarity=place.shared / place.whole,
+            usage_count=used[place.trace_id],
         )
-        for rank, (trace_id, shared, union, _) in enumerate(found, start=1)
+        for number, place in enumerate(places, start=1)
     )
-    return offers, found[0][3] if found else 0
 
 
 def _example(offer: Offer, trace: ReasoningTrace) -> Example:
@@ -157,16 +213,32 @@ def _example(offer: Offer, trace: ReasoningTrace) -> Example:
     )
 
 
-def _note(found: int, candidates: int, held_out: bool) -> str:
+def _note(found: int, ranking: Ranking, held_out: bool) -> str:
     if not found:
         return "the library has nothing that resembles this task"
+    several = f"{'' if ranking.complete else 'at least '}{ranking.candidates}"
     if held_out:
-        return f"held out: {found} of {candidates} examples found, none shown, to measure them"
-    return f"{found} of {candidates} examples that resemble this task"
+        return f"held out: {found} of {several} examples found, none shown, to measure them"
+    return f"{found} of {several} examples that resemble this task"
 
+
+BEST_FIRST = """
+ORDER BY task_type = $task_type DESC, model_class = $model_class DESC, shared DESC,
+         shared / whole DESC, quality_score DESC, created_unix DESC, trace_id
+LIMIT $limit
+"""
+
+ORDER_HITS = f"""
+WITH hits AS (
+    SELECT unnest($sequences::BIGINT[]) AS journal_sequence, unnest($shared::INTEGER[]) AS shared,
+           unnest($whole::INTEGER[]) AS whole
+)
+SELECT trace_id, shared, whole FROM hits JOIN traces USING (journal_sequence)
+{BEST_FIRST}
+"""
 
 # The floor is compared in whole numbers, so that no rounding decides: shared / union >= 1 / 9.
-RANK = """
+RANK = f"""
 WITH hits AS (
     SELECT journal_sequence, count(*) AS shared
     FROM trace_words
@@ -181,9 +253,7 @@ alike AS (
 SELECT trace_id, shared, whole, count(*) OVER () AS candidates
 FROM alike
 WHERE shared * 9 >= whole
-ORDER BY task_type = $task_type DESC, model_class = $model_class DESC, shared DESC,
-         shared / whole DESC, quality_score DESC, created_unix DESC, trace_id
-LIMIT $limit
+{BEST_FIRST}
 """
 
 EVIDENCE = """

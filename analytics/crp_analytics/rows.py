@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from crp.models import JobRecord, ReasoningTrace
 from crp_analytics.facts import (
     CurationFact,
+    ForgetFact,
+    ForgottenFact,
     JobFact,
+    MoveFact,
     Noted,
     RetrievalFact,
     ScoreFact,
@@ -27,8 +30,9 @@ from crp_analytics.job_rows import (
     step_rows,
     template_rows,
 )
-from crp_analytics.retrieval import identity, words
+from crp_analytics.retrieval import identity
 from crp_analytics.text import as_json, clean, from_unix, sha256, utc
+from crp_analytics.words import words
 
 Rows = dict[str, list[Row]]
 """Rows by table."""
@@ -48,7 +52,13 @@ def rows_of(noted: Noted) -> Rows:
         return _of_curation(noted, fact)
     if isinstance(fact, ScoreFact):
         return {"scores": [_score_row(noted, fact)]}
-    return _of_trace(noted, fact.trace, None)
+    if isinstance(fact, MoveFact):
+        return _of_move(noted, fact)
+    if isinstance(fact, ForgottenFact):
+        return {table: list(rows) for table, rows in fact.rows.items()}
+    if isinstance(fact, ForgetFact):
+        return {}  # it adds nothing: see `forgetting`
+    return _of_trace(noted, fact.trace, fact.job_id or None, fact.tokens)
 
 
 def _of_job(noted: Noted, fact: JobFact) -> Rows:
@@ -61,7 +71,7 @@ def _of_job(noted: Noted, fact: JobFact) -> Rows:
         "steps": step_rows(record, blobs),
         "attempts": attempt_rows(record, blobs),
         "scores": [job_score_row(noted, record, score) for score in record.result.scores],
-        **(_of_trace(noted, trace, record) if trace else {}),
+        **(_of_trace(noted, trace, record.job.job_id, _tokens(record)) if trace else {}),
         "template_versions": template_rows(noted, record),
         "prices": price_rows(noted, record),
     }
@@ -73,17 +83,21 @@ def _of_job(noted: Noted, fact: JobFact) -> Rows:
     return rows
 
 
-def _of_trace(noted: Noted, trace: ReasoningTrace, record: JobRecord | None) -> Rows:
+def _tokens(record: JobRecord) -> int:
+    return record.result.usage.tokens
+
+
+def _of_trace(noted: Noted, trace: ReasoningTrace, job_id: str | None, tokens: int | None) -> Rows:
     known = sorted(words(trace.task_summary))
     postings = [{"word": word, "journal_sequence": noted.sequence} for word in known]
-    return {"traces": [_trace_row(noted, trace, record)], "trace_words": postings}
+    row = {**_trace_row(noted, trace), "job_id": job_id, "tokens": tokens}
+    return {"traces": [row], "trace_words": postings}
 
 
-def _trace_row(noted: Noted, trace: ReasoningTrace, record: JobRecord | None) -> Row:
+def _trace_row(noted: Noted, trace: ReasoningTrace) -> Row:
     return {
         "trace_id": trace.trace_id,
         "journal_sequence": noted.sequence,
-        "job_id": record.job.job_id if record else None,
         "task_type": trace.task_type,
         "task_summary": trace.task_summary,
         "steps": as_json([step.model_dump(mode="json") for step in trace.steps]),
@@ -94,10 +108,11 @@ def _trace_row(noted: Noted, trace: ReasoningTrace, record: JobRecord | None) ->
         "usage_imported": trace.usage_count,
         "word_count": len(words(trace.task_summary)),
         "identity": identity(trace),
-        "tokens": record.result.usage.tokens if record else None,
         "status": "active",
         "status_reason": None,
         "status_at": utc(noted.at),
+        "status_sequence": noted.sequence,
+        "changed_sequence": noted.sequence,
     }
 
 
@@ -146,6 +161,12 @@ def _of_curation(noted: Noted, fact: CurationFact) -> Rows:
     run |= {"run_id": noted.sequence, "ran_at": utc(noted.at), "retired": len(fact.retired)}
     log = [{"run_id": noted.sequence, **retired.model_dump()} for retired in fact.retired]
     return {"curation_runs": [run], "curation_log": log}
+
+
+def _of_move(noted: Noted, fact: MoveFact) -> Rows:
+    about = {"journal_sequence": noted.sequence, "moved_at": utc(noted.at), "cause": fact.cause}
+    moves = [{**about, "run_id": fact.run_id, **move.model_dump()} for move in fact.moves]
+    return {"trace_moves": moves}
 
 
 def merged(parts: Iterable[Rows]) -> Rows:

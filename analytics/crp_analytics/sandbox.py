@@ -4,8 +4,8 @@ It reads one JSON request from standard input, `{database, query, row_cap, memor
 and writes one JSON answer to standard output: `{columns, types, rows, truncated}` or `{error}`.
 What must stay true: the query reaches nothing but the copy of the store that it is given. DuckDB
 is told so first (no external access, no extensions, locked), and then the operating system is (no
-file may grow, no more memory than allowed), because DuckDB's own memory limit does not bound one
-big value. It imports next to nothing, so that it starts fast.
+file or socket may be opened, none may grow, no more memory than allowed), because DuckDB's own
+memory limit does not bound one big value. It imports next to nothing, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import json
 import math
 import sys
 import threading
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ class Refused(Exception):
 def main() -> None:
     """Answer one request."""
     request = json.load(sys.stdin)
+    stand_in_for_pytz()
     try:
         answer = run(request)
     except Refused as error:
@@ -76,10 +78,17 @@ def only_statement(query: str) -> Any:
         raise Refused("there is no query")
     if len(statements) > 1:
         raise Refused(f"one query at a time: these are {len(statements)}")
-    kind = statements[0].type.name
+    kind = _kind(statements[0])
     if kind not in READS:
         raise Refused(f"{kind} is refused: only queries run here, jobs alone change the store")
     return statements[0]
+
+
+def _kind(statement: Any) -> str:
+    try:
+        return str(statement.type.name)
+    except ValueError:  # newer than what the Python package knows
+        return "this kind of statement"
 
 
 def locked_down(database: str, memory_mb: int) -> duckdb.DuckDBPyConnection:
@@ -105,6 +114,7 @@ def limit_process(memory_mb: int, seconds: float) -> None:
     cpu = math.ceil(seconds) * 2 + 2  # a net under the parent's clock, two threads
     for limit, value in (
         (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_NOFILE, 0),  # what is open stays open
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, cpu),
@@ -159,6 +169,30 @@ def _plain_scalar(value: Any) -> Any:
     return str(value)
 
 
+class Utc(tzinfo):
+    """UTC with the one method of pytz that DuckDB calls."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta()
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return timedelta()
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "UTC"
+
+    def localize(self, moment: datetime) -> datetime:
+        return moment.replace(tzinfo=UTC)
+
+
+def stand_in_for_pytz() -> None:
+    """Let `now()` be fetched: DuckDB wants pytz for times with a zone. All times here are UTC."""
+    pytz: Any = ModuleType("pytz")
+    pytz.utc = Utc()
+    pytz.timezone = lambda name: pytz.utc
+    sys.modules.setdefault("pytz", pytz)
+
+
 def _first_line(error: Exception) -> str:
     """DuckDB's own first line, and where it points at."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -171,6 +205,8 @@ LOCK_DOWN = (
     "autoload_known_extensions = false",
     "allow_community_extensions = false",
     "allow_persistent_secrets = false",
+    "python_enable_replacements = false",
+    "TimeZone = 'UTC'",
     "lock_configuration = true",
 )
 

@@ -18,8 +18,15 @@ from pydantic import JsonValue
 from crp.errors import QueryError
 from crp.models import Wire
 
+CHILD = (sys.executable, "-m", "crp_analytics.sandbox")
+
 GRACE = 5.0
 """Seconds that starting the child may take beside the query's own."""
+
+TOO_MUCH_CPU = -24
+"""What `subprocess` gives for SIGXCPU."""
+OUT_OF_MEMORY = (-6, -9)
+"""SIGABRT, when C++ can not allocate, and SIGKILL, when the kernel takes it back."""
 
 
 class Table(Wire):
@@ -50,7 +57,7 @@ def run(database: Path, query: str, row_cap: int, seconds: float, memory_mb: int
 def _ask_child(request: dict[str, Any]) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "crp_analytics.sandbox"],
+            CHILD,
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=request["seconds"] + GRACE,
@@ -68,10 +75,12 @@ def _answer(done: subprocess.CompletedProcess[bytes], request: dict[str, Any]) -
         return answer
     except ValueError:
         pass
-    if done.returncode == -24:  # SIGXCPU
+    if done.returncode == TOO_MUCH_CPU:
         raise QueryError(_too_slow(request))
-    if done.returncode < 0 or b"MemoryError" in done.stderr:
+    if done.returncode in OUT_OF_MEMORY or b"MemoryError" in done.stderr:
         raise QueryError(f"the query needs more than {request['memory_mb']} MB of memory")
+    if done.returncode < 0:
+        raise QueryError(f"the query made DuckDB crash (signal {-done.returncode})")
     last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no answer"]
     raise QueryError(f"the query failed: {last[0]}")
 

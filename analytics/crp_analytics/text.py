@@ -24,6 +24,16 @@ def sha256(text: str) -> str:
     return hashlib.sha256(clean(text).encode()).hexdigest()
 
 
+def forgotten_name(identifier: str) -> str:
+    """Give what a job or a trace is called when it is forgotten: its id has words of its task."""
+    return name_of(sha256(identifier))
+
+
+def name_of(digest: str) -> str:
+    """Give the name of something forgotten by the sha256 of its id."""
+    return f"forgotten-{digest[:16]}"
+
+
 def as_json(value: Any) -> str | None:
     """Write a value for a JSON column; None stays NULL."""
     return None if value is None else clean(json.dumps(value, ensure_ascii=False, allow_nan=False))

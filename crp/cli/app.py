@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crp.cli import engine, jobs, model, run, sql, templates, traces
+from crp.cli import engine, jobs, model, report, run, sql, templates, traces
 from crp.cli.guard import Guarded
 
 EPILOG = """\b
@@ -71,3 +71,4 @@ app.add_typer(templates.app, name="templates")
 app.add_typer(model.app, name="model")
 app.add_typer(traces.app, name="traces")
 app.command("sql")(sql.sql)
+app.command("report")(report.report)

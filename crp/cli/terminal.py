@@ -52,9 +52,9 @@ def out(text: str) -> None:
     print(safe, flush=True)
 
 
-def print_json(data: Any) -> None:
+def print_json(data: Any, indent: int | None = 2) -> None:
     """Print JSON on stdout; what could steer a terminal is escaped, so nothing is lost."""
-    text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
+    text = json.dumps(data, ensure_ascii=False, indent=indent, default=str)
     print(_CONTROLS.sub(lambda m: f"\\u{ord(m.group()):04x}", text), flush=True)
 
 

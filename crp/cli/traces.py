@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crp.cli import (
+    trace_curate,
+    trace_exchange,
+    trace_forget,
+    trace_publish,
+    trace_rebuild,
+    trace_score,
+)
 from crp.cli.options import Home, Json, Limit, group
 from crp.cli.terminal import one_line, out, print_json, print_table, say
 
@@ -101,3 +109,14 @@ def _traces(
         return await store.traces(task_type, limit, active_only)
 
     return run(ask())
+
+
+for part in (
+    trace_score,
+    trace_curate,
+    trace_exchange,
+    trace_publish,
+    trace_rebuild,
+    trace_forget,
+):
+    part.register(app)

@@ -11,7 +11,7 @@ codes.py      what the code of each problem means
 testing.py    the tests of a template as data
 text.py       prompt texts and conditions: Jinja's syntax, a short allow-list, no code; what is
               allowed is in syntax.py, walk.py, quick.py, shapes.py and tokens.py, the renderer
-              in sandbox.py
+              in sandbox.py; cache.py keeps what was compiled
 match.py      which template a request goes to
 lists.py      lists that stand in the request or in its facts, and the guard for every list
 plan.py       template + names -> plan

@@ -28,8 +28,6 @@ MOST = 20_000
 """Entries that are ranked at most, the first ones."""
 _NOTHING = word_set("n/a none unknown null - – — ? unclear")
 """What stands where a value is missing."""
-_NEAR = 0.5
-"""Of the best score; what is below it speaks of something else."""
 _ENDING = re.compile(r"(?:ing|ed|e)$")
 _MARKER = re.compile(r"^[ \t]*(?:[-*+•][ \t]|\d{1,3}[.)][ \t])[ \t]*")
 
@@ -78,8 +76,7 @@ def picked(pick: Pick, about: str, names: Mapping[str, JsonValue]) -> Picked:
     if isinstance(source, str) and any(scores) and pick.order == "highest":
         # A passage about something else is no help.
         order = _titled(entries, order, about) or order
-        near = _NEAR * scores[order[0]] if not alone else 0.0
-        order = [n for n in order if scores[n] >= near and scores[n] > 0]
+        order = [n for n in order if scores[n] > 0]
     if alone:
         order = sorted(order[: pick.top])
     shared = any(scores) or not isinstance(source, str)

@@ -92,6 +92,8 @@ class _Scan:
 
     def text(self) -> None:
         text, tags = self.source, 0
+        if text.count("{{") != text.count("}}") or text.count("{%") != text.count("%}"):
+            raise _GiveUp  # what is never closed would be looked for again and again
         for tag in _TAG.finditer(text):
             tags += 1
             if tag.end(1) >= 0:

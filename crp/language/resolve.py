@@ -31,6 +31,9 @@ _ELSEWHERE = {
 """Why a name that the engine has is not known in a text."""
 
 
+MAX_FILLED = 80_000
+"""Characters of all the texts of one template that have names to fill in."""
+
 _OF_THE_ANSWER = ("expr", "until", "entry")
 """Parts whose names depend on what the step gives: nothing is said of them while that is unread."""
 
@@ -111,8 +114,14 @@ def _known(draft: Draft, use: NameUse) -> set[str]:
 def _checked_texts(reader: Reader, draft: Draft) -> dict[str, list[Found]]:
     names = Names(draft)
     found: dict[str, list[Found]] = {}
+    room = MAX_FILLED
     for use in reader.texts:
         if reader.full:
+            break
+        room -= len(use.text) if "{" in use.text else 0
+        if room < 0:
+            message = f"more than {MAX_FILLED:,} characters of texts that are filled in"
+            reader.error(use.node, message, "T007", "a step is a short prompt: split the template")
             break
         if use.part in _OF_THE_ANSWER and use.owner in draft.unread:
             continue

@@ -1,8 +1,9 @@
 """What a request says outright: its material, the choices it leaves, the fields it asks for.
 
 sentences  `Check these claims: ...` holds an instruction and a text to work on, which stands below
-           the first line, between quotes, or behind the first colon. Facts are such a text as a
-           whole. Headings and the fences of code are no sentences; list markers are taken off.
+           the first line, between quotes, behind the first colon, `is it true that` or the first
+           sentence. Facts are such a text as a whole. Headings and the fences of code are no
+           sentences; list markers are taken off.
 texts      the entries of that text where it is a list, otherwise all of it as one
 choices    what stands behind `classify ... as`, `into`, `labels:`, or `is this ... A or B`
 fields     what stands between `extract` and `from`, or behind `with the keys`
@@ -23,6 +24,7 @@ LONGEST = 600
 
 _QUOTED = re.compile(r"[\"“]([^\"“”]{1,8000})[\"”]")
 _BEHIND = re.compile(r":\s+(\S.*)", re.DOTALL)
+_AFTER = re.compile(r"[?.!]\s+(\S.*)", re.DOTALL)
 _STATED = re.compile(
     r"\b(?:is it (?:true|correct|right|a fact) that|fact[ -]?check that|"
     r"(?:verify|check) (?:whether|that|if))\s+(\S[^?\n]*)",
@@ -101,8 +103,10 @@ def material(request: str) -> str:
     longest = max(pieces, key=len, default="")
     if len(longest.split()) >= 4:
         return longest
-    behind = _STATED.search(first) or _BEHIND.search(first)
-    return behind[1] if behind and len(behind[1].split()) >= 3 else ""
+    for pattern in (_STATED, _BEHIND, _AFTER):
+        if (behind := pattern.search(first)) and len(behind[1].split()) >= 3:
+            return behind[1]
+    return ""
 
 
 def choices(request: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 
+from crp.language.cache import kept
 from crp.language.quick import quick
 from crp.language.shapes import FILTERS, Reference, Shape
 from crp.language.tokens import PARSER, Mistake, Tokens
@@ -48,7 +48,7 @@ class Parsed:
     """Nodes of the tree by how many loops they stand in."""
 
 
-@lru_cache(maxsize=2048)
+@kept
 def parse(text: str, condition: bool = False) -> Parsed:
     """Parse a text without knowing its names."""
     return _parsed(text, None, condition)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, NoReturn
 
 import jinja2
@@ -26,6 +25,7 @@ from jinja2.environment import TemplateExpression
 from pydantic import JsonValue
 
 from crp.errors import TemplateError
+from crp.language.cache import kept
 from crp.language.sandbox import ENVIRONMENT, MAX_RENDERED, Budget, Entry, readable
 from crp.language.shapes import Shape
 from crp.language.syntax import MAX_TEXT, Reference, check, parse, prints, references
@@ -87,7 +87,7 @@ def _data(value: Any) -> JsonValue:
     return None
 
 
-@lru_cache(maxsize=2048)
+@kept
 def _compiled(text: str) -> tuple[jinja2.Template, tuple[int, ...]]:
     parsed = parse(text)
     if parsed.mistakes:
@@ -95,7 +95,7 @@ def _compiled(text: str) -> tuple[jinja2.Template, tuple[int, ...]]:
     return ENVIRONMENT.from_string(text), parsed.weights
 
 
-@lru_cache(maxsize=2048)
+@kept
 def _expression(text: str) -> TemplateExpression:
     if mistakes := parse(text, condition=True).mistakes:
         _fail(mistakes[0].message)

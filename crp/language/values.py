@@ -25,7 +25,10 @@ _MONTH = (
 )
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _NUMBER = r"\d+(?:[.,]\d+)*"
-_NO_UNIT = r"(?!(?:and|or|of|in|on|at|to|by|for|from|with|the|a|an|is|are|was|per|each)\b)"
+_NO_UNIT = (
+    r"(?!(?:and|or|of|in|on|at|to|by|for|from|with|the|a|an|is|are|was|per|each|has|weighs|costs|"
+    r"lasts|holds|takes)\b)"
+)
 _NAME = r"[^\W\d_a-zß-ÿ](?:[\w'’&-]|\.(?=\S))*"
 _KINDS: dict[str, re.Pattern[str]] = {
     "date": re.compile(
@@ -60,6 +63,7 @@ _CUES: tuple[tuple[str, str, str], ...] = (
         "price cost fee salary rent fare amount total budget revenue",
         "costs cost for at pays",
     ),
+    ("code", "id code reference serial isbn sku account invoice passport flight", "number no"),
     ("measure", "weight mass", "weighs weigh heavy kg g gram kilogram tonne lb pound"),
     ("measure", "length", "long"),
     ("measure", "height", "tall high"),
@@ -75,12 +79,13 @@ _CUES: tuple[tuple[str, str, str], ...] = (
         "quantity number count pieces seats rooms pages units population",
         "ordered has with",
     ),
-    ("code", "id code reference serial isbn sku", "number no"),
     ("name", "author writer", "by wrote written"),
     ("name", "city town place country location address", "in at to from lives based"),
 )
 _PLAIN = ("email", "url", "percent")
 """Kinds that look like nothing else: no word needs to stand near them."""
+_SEEN = ("date", "time", "phone", "money")
+"""Kinds of which a text may have one only, that needs no word near it."""
 _LABEL = r"(?im)^[\s>*_#•+-]*{field}[\s*_]*[:=][\s*_]*(\S[^\n]*)"
 _IS = re.compile(
     r"(?i)^(?:\s+(?:number|name))?\s*[,:]?\s*(?:(?:is|are|was|were|of|named|called|as|will be)\s+)?"
@@ -110,7 +115,13 @@ def value_of(text: str, field: str) -> str:
     cues = asked | {stem(word) for word in near.split()}
     found = [_best(sentence, kind, asked, cues) for sentence in sentences(text)]
     best = max(found, key=lambda pair: pair[0], default=(0.0, ""))
-    return best[1] if best[0] > 0 else ""
+    return best[1] if best[0] > 0 else _only(text, kind)
+
+
+def _only(text: str, kind: str) -> str:
+    """Give the one value of a kind that is plain to see; nothing where there are several."""
+    found = {match[0] for match in _KINDS[kind].finditer(text)} if kind in _SEEN else set()
+    return found.pop() if len(found) == 1 else ""
 
 
 def _kind(field: str) -> tuple[str, str]:

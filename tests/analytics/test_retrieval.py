@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crp.models import JobRecord, MetaLearningConfig, ReasoningTrace, Score
-from crp_analytics.retrieval import is_held_out, overlap, words
+from crp_analytics.retrieval import is_held_out
 from crp_analytics.store import TraceStore
+from crp_analytics.words import overlap, words
 from tests.analytics.samples import RETRIEVE, record, result, trace
 
 VOCABULARY = ["react", "vue", "svelte", "compare", "large", "small", "cost", "speed"]

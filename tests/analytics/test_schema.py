@@ -12,6 +12,8 @@ from crp_analytics import schema
 from crp_analytics.facts import (
     CurationFact,
     JobFact,
+    Move,
+    MoveFact,
     Noted,
     Offer,
     Retired,
@@ -34,7 +36,10 @@ FACTS = [
         max_traces=1,
         retired=(Retired(trace_id="t", reason="unused"),),
     ),
+    MoveFact(cause="restore", moves=(Move(trace_id="t", status="active", why="it was good"),)),
 ]
+SET_LATER = {"traces": {"held"}}
+"""Columns that are empty until something happens to the row."""
 
 
 def test_every_column_of_every_table_is_filled_by_the_mapping(store: TraceStore) -> None:
@@ -50,7 +55,7 @@ def test_every_column_of_every_table_is_filled_by_the_mapping(store: TraceStore)
         for table, rows in rows_of(Noted(1, START, fact)).items():
             for row in rows:
                 assert given.setdefault(table, set(row)) == set(row)
-    assert given == wanted
+    assert given == {table: names - SET_LATER.get(table, set()) for table, names in wanted.items()}
 
 
 def test_applied_migrations_are_on_record(store: TraceStore) -> None:

@@ -54,7 +54,7 @@ def test_few_shot_effect_compares_with_those_held_out_and_nobody_else(store: Tra
     found = rows(store, "FROM v_few_shot_effect")[0]
     assert (found["n_shown"], found["n_held_out"]) == (2, 2)
     assert found["effect"] == pytest.approx(0.3)
-    half = 1.959964 * (0.02 / 2 + 0.02 / 2) ** 0.5
+    half = 4.303 * (0.02 / 2 + 0.02 / 2) ** 0.5  # Student's, two degrees of freedom
     assert found["effect_low"] == pytest.approx(0.3 - half)
 
 
@@ -130,3 +130,58 @@ def test_gate_and_day_count_every_job(store: TraceStore) -> None:
 def test_t95_is_students_quantile(store: TraceStore, df: int, value: float) -> None:
     """Against the printed tables."""
     assert store.sql(f"SELECT t95({df})").rows[0][0] == pytest.approx(value, abs=1e-3)
+
+
+def test_models_are_compared_on_the_same_kind_of_task(store: TraceStore) -> None:
+    for number, (name, quality) in enumerate((("a", 0.4), ("a", 0.6), ("b", 0.9))):
+        made = scored(f"j{number}", 0.1, quality)
+        model = made.job.models["default"].model_copy(update={"name": name})
+        job = made.job.model_copy(update={"models": {"default": model}})
+        store.record(made.model_copy(update={"job": job}))
+    found = rows(store, "FROM v_models ORDER BY model_name")
+    assert [(r["task_type"], r["model_name"], r["n"]) for r in found] == [
+        ("comparison", "a", 2),
+        ("comparison", "b", 1),
+    ]
+    # mean 0.5, sd 0.1414, t(1) = 12.706: half width 1.2706
+    assert found[0]["quality_low"] == pytest.approx(0.5 - 1.2706, abs=1e-3)
+    assert found[1]["quality_low"] is None
+    assert found[0]["completed_share_high"] == pytest.approx(1.0)
+
+
+def test_quality_over_time_goes_by_weeks_that_begin_on_monday(store: TraceStore) -> None:
+    for number, days in enumerate((0, 1, 7)):  # a Sunday, the Monday after it, the next Sunday
+        made = scored(f"j{number}", 0.1, 0.5)
+        end = START + timedelta(days=days)
+        store.record(made.model_copy(update={"finished_at": end}))
+    found = rows(store, "SELECT week, jobs, n FROM v_quality_over_time ORDER BY week")
+    assert [tuple(row.values()) for row in found] == [("2026-02-23", 1, 1), ("2026-03-02", 2, 2)]
+
+
+def test_the_cost_of_every_job_is_what_its_tokens_and_its_days_prices_make(
+    store: TraceStore,
+) -> None:
+    for number, price in enumerate((1.0, 5.0, 0.0)):
+        made = record(f"j{number}")
+        model = made.job.models["default"].model_copy(
+            update={"input_price": price, "output_price": price}
+        )
+        at = START + timedelta(days=number)
+        job = made.job.model_copy(update={"models": {"default": model}, "submitted_at": at})
+        usage = made.attempts[0].usage.model_copy(update={"cost": 120 * price / 1e6})
+        paid = tuple(a.model_copy(update={"usage": usage}) for a in made.attempts)
+        store.record(made.model_copy(update={"job": job, "attempts": paid}))
+    found = rows(store, "SELECT cost, recomputed, difference FROM v_cost_check ORDER BY job_id")
+    assert [row["recomputed"] for row in found] == pytest.approx([0.00048, 0.0024, 0.0])
+    assert all(abs(row["difference"]) < 1e-12 for row in found)
+
+
+def test_failures_have_a_rate_with_its_interval(store: TraceStore) -> None:
+    for number, status in enumerate(("done", "done", "done", "failed")):
+        step = StepRecord(id="a", step="a", status=status, attempts=1)
+        store.record(record(f"j{number}", result=result(f"j{number}", steps=(step,))))
+    found = rows(store, "FROM v_retries")[0]
+    assert found["failure_rate"] == 0.25
+    # Wilson with k = 1, n = 4, from the printed formula
+    assert found["failure_rate_low"] == pytest.approx(0.0456, abs=1e-3)
+    assert found["failure_rate_high"] == pytest.approx(0.6994, abs=1e-3)

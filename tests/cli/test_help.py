@@ -29,7 +29,10 @@ def test_these_are_the_commands():
         *("templates migrate", "templates lint", "templates plan", "templates match"),
         *("templates diff", "templates test", "templates render", "templates promote"),
         *("templates schema", "templates lsp"),
-        *("model pull", "model list", "traces list", "traces show"),
+        *("model pull", "model list", "traces list", "traces show", "report"),
+        *("traces score", "traces judge", "traces export", "traces import"),
+        *("traces curate", "traces undo", "traces retire", "traces restore"),
+        "traces publish",
     }
 
 

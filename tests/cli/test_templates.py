@@ -163,9 +163,8 @@ def test_a_template_that_is_used_but_nowhere_is_told_where_it_stands(
     text = MINE + "  two: {use: comparisn}\n"
     done = crp("templates", "lint", write("templates/mine.yaml", text))
     assert done.exit_code == 3
-    assert (
-        'templates/mine.yaml:6:14: error: step "two" uses the template "comparisn"' in done.stdout
-    )
+    assert 'templates/mine.yaml:6:14: error: step "two" uses the template "com' in done.stdout
+    assert "there is none [L002]" in done.stdout
     assert 'did you mean "comparison"?' in done.stdout
 
 

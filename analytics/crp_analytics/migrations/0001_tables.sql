@@ -72,7 +72,8 @@ CREATE TABLE jobs (
     answer_characters INTEGER,        -- its whole length
     answer_sha256 VARCHAR,            -- the whole answer in blobs, when it is long
     trace_id VARCHAR,                 -- the library entry that it would make
-    stored BOOLEAN,                   -- whether that entered the library
+    store_above DOUBLE,               -- quality from which that may enter the library
+    stored BOOLEAN,                   -- whether it entered when the job ended; see traces
     stored_reason VARCHAR,            -- why, or why not
     notes VARCHAR[],                  -- what was dropped, cut, accepted or left out
     error VARCHAR                     -- why it failed
@@ -175,7 +176,10 @@ CREATE TABLE traces (
     tokens BIGINT,                    -- that its job used
     status VARCHAR,                   -- active or retired
     status_reason VARCHAR,            -- why
-    status_at TIMESTAMP               -- since
+    status_at TIMESTAMP,              -- since
+    status_sequence BIGINT,           -- journal entry that gave it this status
+    held VARCHAR,                     -- in or out when a person put it there to stay, else NULL
+    changed_sequence BIGINT           -- journal entry that changed this row last: retrieval reads it
 );
 
 -- One row is one distinct word of one library entry's task_summary, casefolded: what retrieval reads.
@@ -247,6 +251,18 @@ CREATE TABLE curation_log (
     quality DOUBLE,             -- of the trace at that time
     usage_count INTEGER,        -- at that time
     later_jobs INTEGER          -- jobs of its task type since it entered
+);
+
+-- One row is one library entry that a person took out or brought back: by a score of its job, by
+-- hand, or by undoing a curation.
+CREATE TABLE trace_moves (
+    journal_sequence BIGINT NOT NULL, -- journal entry
+    moved_at TIMESTAMP,               -- when
+    trace_id VARCHAR NOT NULL,        -- the entry
+    status VARCHAR,                   -- active or retired from then on
+    cause VARCHAR,                    -- score, retire, restore, undo
+    why VARCHAR,                      -- for people
+    run_id BIGINT                     -- the curation that was undone, as in curation_runs
 );
 
 -- One row is one exact text of a template.

@@ -8,7 +8,7 @@ CREATE OR REPLACE MACRO t95(df) AS CASE
     WHEN df <= 30 THEN [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
                         2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
                         2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042][df]
-    ELSE 1.959964 + 2.372271 / df + 2.822499 / (df * df)
+    ELSE 1.959964 + 2.372271 / df + 2.822499 / (df::DOUBLE * df)
 END;
 CREATE OR REPLACE MACRO ci95_low(mean, sd, n) AS
     CASE WHEN n >= 2 THEN mean - t95(n - 1) * sd / sqrt(n) END;

@@ -1,5 +1,5 @@
 -- Which steps need more than one attempt, which fail, and does a heavier scaffold rescue them?
--- n counts steps that ran; the interval of the retry rate is Wilson's.
+-- n counts steps that ran; the intervals of the rates are Wilson's.
 -- Example: SELECT * FROM v_retries WHERE n >= 20 ORDER BY retry_rate DESC
 CREATE VIEW v_retries AS
 WITH ran AS (
@@ -13,6 +13,9 @@ SELECT template, template_step, model_name, count(*) AS n,
        wilson_high(count(*) FILTER (attempts > 1), count(*)) AS retry_rate_high,
        avg(attempts) AS attempts,
        count(*) FILTER (status = 'failed') AS failed,
+       count(*) FILTER (status = 'failed') / count(*) AS failure_rate,
+       wilson_low(count(*) FILTER (status = 'failed'), count(*)) AS failure_rate_low,
+       wilson_high(count(*) FILTER (status = 'failed'), count(*)) AS failure_rate_high,
        count(*) FILTER (status = 'accepted') AS accepted,
        count(*) FILTER (scaffold_end > scaffold_start) AS scaffold_raised,
        count(*) FILTER (scaffold_end > scaffold_start AND status = 'done') AS rescued

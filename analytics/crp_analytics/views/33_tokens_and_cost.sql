@@ -1,5 +1,5 @@
 -- What does a job cost in tokens, money and time, and what does a point of quality cost?
--- n counts jobs. cost_now uses the latest price of the model instead of the one of that day.
+-- n counts jobs; the intervals are Student's 95% intervals of the mean. cost_now uses the latest price of the model instead of the one of that day.
 -- Example: SELECT template, model_name, tokens_per_job, cost_per_job FROM v_tokens_and_cost
 CREATE VIEW v_tokens_and_cost AS
 WITH price AS (
@@ -30,6 +30,8 @@ SELECT template, model_name, count(*) AS n,
        avg(calls) AS calls_per_job,
        sum(cached_tokens) / nullif(sum(input_tokens), 0) AS cached_share,
        avg(cost) AS cost_per_job,
+       ci95_low(avg(cost), stddev_samp(cost), count(*)) AS cost_low,
+       ci95_high(avg(cost), stddev_samp(cost), count(*)) AS cost_high,
        avg(cost_now) AS cost_now_per_job,
        sum(tokens) / nullif(sum(best_quality), 0) AS tokens_per_quality_point,
        avg(seconds) AS seconds_per_job,

@@ -1,7 +1,8 @@
 -- Do the worked examples help?
 -- Jobs that saw examples against jobs that would have seen some and were held out by chance: the
 -- only fair comparison, because jobs without examples are those that resemble nothing.
--- The interval of the difference is Welch's with a normal quantile; wait for n_held_out >= 30.
+-- The interval of the difference is Welch's, with Student's quantile for its degrees of freedom: with
+-- few jobs in one arm it is wide.
 -- Example: SELECT task_type, n_shown, n_held_out, effect, effect_low, effect_high FROM v_few_shot_effect
 CREATE VIEW v_few_shot_effect AS
 WITH arms AS (
@@ -17,13 +18,15 @@ sums AS (
            count(*) FILTER (held_out) AS n_held_out,
            avg(quality) FILTER (NOT held_out) AS quality_shown,
            avg(quality) FILTER (held_out) AS quality_held_out,
-           sqrt(var_samp(quality) FILTER (NOT held_out) / n_shown
-                + var_samp(quality) FILTER (held_out) / n_held_out) AS error
+           var_samp(quality) FILTER (NOT held_out) / n_shown AS a,
+           var_samp(quality) FILTER (held_out) / n_held_out AS b,
+           (a + b) ** 2 / nullif(a ** 2 / (n_shown - 1) + b ** 2 / (n_held_out - 1), 0) AS df,
+           t95(greatest(1, floor(coalesce(df, 1)))::BIGINT) * sqrt(a + b) AS error
     FROM arms
     GROUP BY task_type, model_name
 )
 SELECT task_type, model_name, n_shown, n_held_out, quality_shown, quality_held_out,
        quality_shown - quality_held_out AS effect,
-       effect - 1.959964 * error AS effect_low,
-       effect + 1.959964 * error AS effect_high
+       effect - error AS effect_low,
+       effect + error AS effect_high
 FROM sums;
