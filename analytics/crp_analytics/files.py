@@ -63,9 +63,9 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, duckdb.Error) and "Corrupt database file" in str(error)
 
 
-def is_fatal(error: BaseException) -> bool:
+def is_unusable(error: BaseException) -> bool:
     """Whether DuckDB will not work with this connection any more."""
-    return isinstance(error, duckdb.FatalException)
+    return isinstance(error, duckdb.FatalException | duckdb.ConnectionException)
 
 
 def _migrated(directory: Path | None, journal: Journal | None) -> DuckDBPyConnection:
@@ -142,6 +142,20 @@ def remove(database: Path) -> None:
     """Delete a database that nobody has open, and its log."""
     for path in (database, database.with_name(database.name + ".wal")):
         path.unlink(missing_ok=True)
+
+
+def keep_copy(database: Path, why: str) -> None:
+    """Keep the old tables where they are and in `backups/`, but not their log.
+
+    What stood in the log alone is in the journal too; with other tables it would be damage.
+    """
+    if database.exists():
+        backup = _backup_path(database, why)
+        try:
+            backup.hardlink_to(database)
+        except OSError:  # not on this file system
+            shutil.copy2(database, backup)
+    database.with_name(database.name + ".wal").unlink(missing_ok=True)
 
 
 def set_aside(database: Path, why: str) -> None:

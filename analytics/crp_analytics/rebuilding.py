@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from crp.errors import StoreError
 from crp_analytics import projection, schema
-from crp_analytics.files import built_of, clear_errors, database_of, made, remove, set_aside
+from crp_analytics.files import built_of, clear_errors, database_of, keep_copy, made, remove
 from crp_analytics.index_file import KeptIndex
 from crp_analytics.journal import Journal
 from crp_analytics.lock import Owner
@@ -95,12 +95,13 @@ def swap(directory: Path, why: str = "rebuild") -> None:
     """Put the new tables in the place of the old ones, which go to `backups/`."""
     with clear_errors(directory):
         KeptIndex(directory).drop()
-        set_aside(database_of(directory), why)
-        built_of(directory).rename(database_of(directory))
+        keep_copy(database_of(directory), why)
+        built_of(directory).replace(database_of(directory))
 
 
 def copy(connection: DuckDBPyConnection, directory: Path) -> None:
     """Write everything into new tables beside: in a file, deleted rows leave their bytes."""
+    connection.execute("CHECKPOINT")
     target = built_of(directory)
     remove(target)
     quoted = str(target).replace("'", "''")
@@ -114,8 +115,9 @@ def copy(connection: DuckDBPyConnection, directory: Path) -> None:
 
 def replace(directory: Path) -> None:
     """Put the new tables in the place of the old ones, which are deleted."""
-    remove(database_of(directory))
-    built_of(directory).rename(database_of(directory))
+    database = database_of(directory)
+    database.with_name(database.name + ".wal").unlink(missing_ok=True)
+    built_of(directory).replace(database)
 
 
 def _loss(journal: Journal, count: int) -> str:

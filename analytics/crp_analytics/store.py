@@ -7,26 +7,18 @@ A job is identified by its job_id, a trace by its trace_id, a fact by its journa
 What must stay true: what was acknowledged is in the journal; the tables are the facts of the
 journal up to `journal_position`, each once; nobody but the owner opens `traces.duckdb`.
 
-Every use holds one lock, so a store may be shared by threads; writers that meet are committed
-together.
+A store may be shared by threads: `tables` has the one lock and groups the writers.
 """
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from datetime import UTC
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import duckdb
-from duckdb import DuckDBPyConnection
-
-from crp.errors import StoreError, StoreUnavailable, UsageError
+from crp.errors import UsageError
 from crp.models import (
     CurationReport,
     JobRecord,
@@ -36,33 +28,19 @@ from crp.models import (
     Recorded,
     Retrieved,
 )
-from crp_analytics import (
-    checking,
-    curation,
-    erasing,
-    projection,
-    reading,
-    rebuilding,
-    retrieval,
-    sql,
-)
+from crp_analytics import curation, reading, retrieval, sql
 from crp_analytics.checking import Checked
 from crp_analytics.desk import Desk
 from crp_analytics.erasing import Forgotten
-from crp_analytics.facts import JobFact, Noted, from_entry
-from crp_analytics.files import clear_errors, is_damage, is_fatal, made, open_database
-from crp_analytics.group import Group, Writers
-from crp_analytics.index_file import KeptIndex
+from crp_analytics.facts import JobFact, from_entry
+from crp_analytics.group import Group
 from crp_analytics.journal import Damage, Journal
-from crp_analytics.lock import Owner
 from crp_analytics.publish import Published, publish
 from crp_analytics.retrieval import Request, Similar
 from crp_analytics.scoring import Scored
-from crp_analytics.snapshot import Snapshots
 from crp_analytics.sql import Table
+from crp_analytics.tables import Tables
 from crp_analytics.text import forgotten_name
-
-T = TypeVar("T")
 
 
 class TraceStore:
@@ -70,26 +48,10 @@ class TraceStore:
 
     def __init__(self, directory: Path | None) -> None:
         """Use `TraceStore.open(directory)` or `TraceStore.in_memory()`."""
-        self._lock = threading.RLock()
-        self._writers = Writers(self._lock, self._begin, self._commit)
-        self._directory = directory
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._snapshots: Snapshots | None = None
-        self._index = KeptIndex(directory)
-        self._journal: Journal | None = None
-        self._behind = False
-        self._closed = False
+        self._tables = Tables(directory)
+        self._used, self._write = self._tables.used, self._tables.write
         self.desk = Desk(self._write, self._used, self.record_of)
         """What people do to the library."""
-        self._owner = Owner(made(directory)) if directory else None
-        try:
-            self._journal = Journal(directory / "journal") if directory else None
-            self._connection = open_database(directory, self._journal)
-        except BaseException:
-            self._let_go()
-            raise
-        if unfinished := erasing.pending(directory):
-            self.forget(unfinished)
 
     @classmethod
     def open(cls, directory: Path) -> TraceStore:
@@ -107,13 +69,7 @@ class TraceStore:
 
     def close(self) -> None:
         """Write everything into the database file and let another process own the store."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._index.save(self._connection)
-            self._connection.close()  # checkpoints
-            self._let_go()
+        self._tables.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +86,10 @@ class TraceStore:
     def damage(self) -> tuple[Damage, ...]:
         """The places of the journal that could not be read."""
         return self._journal.damage if self._journal else ()
+
+    @property
+    def _journal(self) -> Journal | None:
+        return self._tables.journal
 
     # -- jobs ---------------------------------------------------------------------------------
 
@@ -216,14 +176,14 @@ class TraceStore:
 
         def decide(group: Group) -> Retrieved:
             fact = group.retrievals.get(job_id)
-            fact = fact or reading.past_retrieval(self._connection, job_id)
+            fact = fact or reading.past_retrieval(group.connection, job_id)
             if fact is None:
-                index = self._index.now(self._connection)
-                fact = retrieval.find(self._connection, index, request)
+                index = self._tables.index.now(group.connection)
+                fact = retrieval.find(group.connection, index, request)
                 fact = fact.model_copy(update={"receipt": group.add(fact)})
                 group.retrievals[job_id] = fact
             ids = [offer.trace_id for offer in fact.offers]
-            return retrieval.shown(fact, reading.traces_by_id(self._connection, ids))
+            return retrieval.shown(fact, reading.traces_by_id(group.connection, ids))
 
         return self._write(decide)
 
@@ -233,7 +193,7 @@ class TraceStore:
         """Say what a job with this task would find, and why; nothing is counted."""
         request = Request("", task, task_type, model_class, "", "", limit, min_quality, 0.0)
         with self._used() as connection:
-            return retrieval.similar(connection, self._index.now(connection), request)
+            return retrieval.similar(connection, self._tables.index.now(connection), request)
 
     def add_trace(self, trace: ReasoningTrace) -> bool:
         """Put a trace into the library; False when it or an identical one is there already."""
@@ -275,21 +235,20 @@ class TraceStore:
 
         UsageError for a folder of the store's own, StoreError when it can not be written.
         """
-        if self._directory and folder.resolve().is_relative_to(self._directory.resolve()):
+        own = self._tables.directory
+        if own and folder.resolve().is_relative_to(own.resolve()):
             raise UsageError(f"{folder} belongs to the trace store: publish somewhere else")
         with self.copy() as database:
             return publish(database, folder, with_texts=with_texts, parquet=parquet)
 
-    @contextmanager
-    def copy(self) -> Iterator[Path]:
+    def copy(self) -> AbstractContextManager[Path]:
         """Give a database file with everything recorded up to now, for as long as the block runs.
 
         Nobody changes it meanwhile, and the store is free.
         """
-        with self._lock:
-            copies = self._copies()
-        with copies.lease(self._for_copy) as database:
-            yield database
+        return self._tables.copy()
+
+    # -- upkeep -------------------------------------------------------------------------------
 
     def checkpoint(self) -> None:
         """Move everything from DuckDB's write-ahead log into its file, for an idle moment."""
@@ -299,114 +258,25 @@ class TraceStore:
     def rebuild(self) -> int:
         """Make the tables again from the journal; give the number of facts.
 
-        The old tables go to `backups/`. StoreError when the journal's beginning is missing,
-        because the tables then know more than it does.
+        The old tables go to `backups/`. StoreError when they know more than the journal does.
         """
-        with self._used() as connection:
-            journal = self._journal
-            if journal is None or self._directory is None:
-                raise StoreError("a store in memory has no journal to be rebuilt from")
-            position = projection.position(connection)
-            rebuilding.build(self._directory, journal, position, rebuilding.no_progress)
-            self._index.drop()
-            connection.close()
-            rebuilding.swap(self._directory)
-            self._connection = open_database(self._directory, journal)
-            return projection.position(self._connection)
+        return self._tables.rebuild()
 
     def check(self) -> Checked:
         """Say what of the journal can not be read, and whether the tables have all of it."""
-        with self._used() as connection:
-            return checking.check(connection, self._journal)
+        return self._tables.check()
 
     def forget(self, job_id: str) -> Forgotten:
         """Remove the texts of a job for good and keep its numbers; also a second time.
 
         Prompts and answers beside the store are the caller's to delete. NotFound.
         """
-        gone = self._write(erasing.decider(self._journal, self._directory, job_id))
-        with self._used() as connection:
-            if self._journal is None or self._directory is None:
-                return gone
-            erasing.erase(connection, self._journal, self._directory, gone)
-            self._index.drop()
-            connection.close()
-            rebuilding.replace(self._directory)
-            self._connection = open_database(self._directory, self._journal)
-            self._copies().clear()
-            erasing.finish(self._directory)
-        return gone
-
-    # -- one use --------------------------------------------------------------------------------
-
-    @contextmanager
-    def _used(self) -> Iterator[DuckDBPyConnection]:
-        with self._lock, clear_errors(self._directory):
-            if self._closed:
-                raise StoreError("the trace store is closed")
-            if self._behind and self._journal is not None:
-                projection.catch_up(self._connection, self._journal)
-                self._behind = False
-            connection = self._connection
-            try:
-                yield connection
-            except duckdb.Error as error:
-                if self._connection is connection and self._directory and not self._closed:
-                    self._heal(self._directory, error)
-                raise
-
-    def _heal(self, directory: Path, error: duckdb.Error) -> None:
-        """Make damaged tables again from the journal, so that the next try finds them whole."""
-        assert self._journal is not None
-        if is_damage(error):
-            rebuilding.build(directory, self._journal, 0, rebuilding.no_progress)
-            with contextlib.suppress(duckdb.Error):
-                self._connection.close()
-            self._index.drop()
-            rebuilding.swap(directory, "damaged")
-        elif is_fatal(error):
-            with contextlib.suppress(duckdb.Error):
-                self._connection.close()
-        else:
-            return
-        self._connection = open_database(directory, self._journal)
-        self._behind = False
-        raise StoreUnavailable(
-            f"the tables of the trace store {directory} had to be opened or made again, they are"
-            f" whole now: {str(error).splitlines()[0]}"
-        ) from error
-
-    def _write(self, decide: Callable[[Group], T]) -> T:
-        with clear_errors(self._directory):
-            return self._writers.write(decide)
-
-    def _begin(self) -> Group:
-        with self._used() as connection:
-            sequence = projection.position(connection) + 1
-            if self._journal is not None:
-                sequence = self._journal.last + 1
-            return Group(connection, Receipt(sequence=sequence, at=datetime.now(UTC)))
-
-    def _commit(self, group: Group) -> None:
-        """Journal first: from then on the facts are kept, whatever happens to the tables."""
-        with self._used() as connection:
-            texts = [(fact.kind, text) for fact, text in group.facts]
-            first, at = group.first.sequence, group.first.at
-            if self._journal is not None:
-                self._journal.append(texts, at)
-            noted = [Noted(first + i, at, fact) for i, (fact, _) in enumerate(group.facts)]
-            self._behind = True
-            projection.apply_or_skip(connection, noted)
-            self._behind = False
-
-    def _for_copy(self, copy: Callable[[DuckDBPyConnection, int], Path]) -> Path:
-        with self._used() as connection:
-            return copy(connection, projection.position(connection))
+        return self._tables.forget(job_id)
 
     def _recorded(self, record: JobRecord, group: Group) -> Recorded | None:
         job_id = record.job.job_id
         names = [job_id, forgotten_name(job_id)]
-        found = self._connection.execute(RECORDED, [names]).fetchall()
+        found = group.connection.execute(RECORDED, [names]).fetchall()
         if not found:
             return None
         sequence, at = found[0][2:]
@@ -417,26 +287,6 @@ class TraceStore:
             curation_due=_curation_due(record, group.jobs_since_curation()),
             receipt=Receipt(sequence=sequence, at=at.replace(tzinfo=UTC)),
         )
-
-    # -- places ---------------------------------------------------------------------------------
-
-    def _copies(self) -> Snapshots:
-        self._snapshots = self._snapshots or Snapshots(self._snapshot_folder())
-        return self._snapshots
-
-    def _snapshot_folder(self) -> Path:
-        if self._directory:
-            return self._directory / "snapshots"
-        self._scratch = tempfile.TemporaryDirectory(prefix="crp-store-")
-        return Path(self._scratch.name)
-
-    def _let_go(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-        if self._scratch is not None:
-            self._scratch.cleanup()
-        if self._owner is not None:
-            self._owner.release()
 
 
 def _curation_due(record: JobRecord, jobs: int) -> bool:

@@ -280,13 +280,13 @@ def test_damaged_tables_are_not_replaced_by_less_than_they_may_hold(directory: P
 FULL_DISK = """
 import functools, os, resource, sys
 from pathlib import Path
-import crp_analytics.store
+import crp_analytics.tables
 from crp.errors import StoreUnavailable
 from crp_analytics.journal import Journal
 from crp_analytics.store import TraceStore
 from tests.analytics.samples import record
 # Many small segments: only DuckDB's log reaches the limit.
-crp_analytics.store.Journal = functools.partial(Journal, segment_bytes=1000)
+crp_analytics.tables.Journal = functools.partial(Journal, segment_bytes=1000)
 directory = Path(sys.argv[1])
 store = TraceStore.open(directory)
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -343,7 +343,7 @@ def work_where_nothing_may_be_written(directory: Path) -> str:
                 refused.add("Permission denied" in str(error))
     lost = {*told} - {job["job_id"] for job in store.jobs()}
     store.close()
-    return f"{sorted(lost)} {len(told) >= 4} {refused <= {True}}"
+    return f"{sorted(lost)} {len(told) >= 4} {refused == {True}}"
 
 
 def test_a_directory_that_turns_read_only_is_said_and_the_owner_goes_on_afterwards() -> None:
@@ -383,7 +383,7 @@ def test_a_clock_that_moves_back_changes_no_order_and_no_count(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime(2026, 5, 1, next(hours), tzinfo=tz)
 
-    monkeypatch.setattr("crp_analytics.store.datetime", Clock)
+    monkeypatch.setattr("crp_analytics.tables.datetime", Clock)
     with TraceStore.open(directory) as store:
         fill(store)
         order = [job["job_id"] for job in store.jobs()]

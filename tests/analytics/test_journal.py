@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crp.errors import StoreError, StoreUnavailable
+from crp_analytics import segments
+from crp_analytics.entries import Piece
 from crp_analytics.journal import Journal, encode
 
 
@@ -26,6 +28,14 @@ def bodies(journal: Journal, after: int = 0) -> list[object]:
 
 def segment(directory: Path) -> Path:
     return max(directory.glob("*.jsonl"))
+
+
+def aside(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (directory / "damaged").glob("*")}
+
+
+def never(part: bytes) -> bool:
+    return False
 
 
 def test_entries_come_back_in_order_with_numbers_from_one(tmp_path: Path) -> None:
@@ -127,6 +137,9 @@ def test_damage_says_where_it_is(tmp_path: Path) -> None:
     content = segment(tmp_path).read_bytes()
     segment(tmp_path).write_bytes(content.replace(b"two", b"twO"))
     assert bodies(journal) == ["one", "three"]
+    assert list(aside(tmp_path).values()) == [
+        content.replace(b"two", b"twO").split(b"\n")[1] + b"\n"
+    ]
     offset = content.index(b"\n") + 1
     assert [str(d) for d in journal.damage] == [
         f"journal 000000000001.jsonl, byte {offset}: does not match its checksum"
@@ -205,3 +218,129 @@ def test_a_write_that_fails_is_worth_another_try(
     keep(journal, "sure")
     assert bodies(journal) == ["sure"]
     assert [e.sequence for e in journal.read()] == [1]
+
+
+def test_a_torn_tail_is_cut_off_kept_aside_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path)
+    keep(journal, "whole")
+    size = segment(tmp_path).stat().st_size
+    keep(journal, "torn")
+    journal.close()
+    torn = segment(tmp_path).read_bytes()[size : size + 20]
+    os.truncate(segment(tmp_path), size + 20)
+    assert bodies(Journal(tmp_path)) == ["whole"]
+    assert aside(tmp_path) == {f"000000000001-{size}.bin": torn}
+    assert f"journal 000000000001.jsonl, byte {size}: 20 bytes" in caplog.text
+
+
+def test_a_new_segment_begins_when_the_last_one_is_large(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, segment_bytes=300)
+    for _ in range(1, 10):
+        keep(journal, "x" * 100)
+    names = sorted(path.name for path in tmp_path.glob("*.jsonl"))
+    assert names == [f"{n:012d}.jsonl" for n in (1, 3, 5, 7, 9)]
+
+
+# -- writing anew ------------------------------------------------------------------------------
+
+
+def in_upper_case(piece: Piece) -> tuple[str, str] | None:
+    body = piece.entry().body
+    return ("loud", encode("loud", body.upper())) if body == "two" else None
+
+
+def test_only_the_segments_are_written_anew_in_which_something_changes(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, segment_bytes=10)
+    for word in ("one", "two", "three"):
+        keep(journal, word)
+    before = {path: path.stat().st_ino for path in tmp_path.glob("*.jsonl")}
+    times = [entry.at for entry in journal.read()]
+    assert journal.rewrite(in_upper_case, never) == 1
+    after = [(e.sequence, e.kind, e.body) for e in journal.read()]
+    assert after == [(1, "note", "one"), (2, "loud", "TWO"), (3, "note", "three")]
+    assert [entry.at for entry in journal.read()] == times
+    changed = [p.name for p, inode in before.items() if p.stat().st_ino != inode]
+    assert changed == ["000000000002.jsonl"]
+    keep(journal, "four")
+    assert bodies(Journal(tmp_path)) == ["one", "TWO", "three", "four"]
+
+
+def test_a_damaged_place_is_left_out_when_its_segment_is_written_anew_but_kept_aside(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    keep(journal, "one", "two", "three")
+    content = segment(tmp_path).read_bytes().replace(b"three", b"threE")
+    segment(tmp_path).write_bytes(content)
+    journal.rewrite(in_upper_case, never)
+    assert b"threE" not in segment(tmp_path).read_bytes()
+    assert [b"threE" in kept for kept in aside(tmp_path).values()] == [True]
+    keep(journal, "four")
+    assert bodies(journal) == ["one", "TWO", "four"]
+    assert [d.reason for d in journal.damage] == ["entries 3 to 3 are gone"]
+
+
+def test_a_full_disk_while_a_segment_is_written_anew_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    keep(journal, "one", "two")
+
+    def no_space(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_space)
+        with pytest.raises(OSError, match="No space left"):
+            journal.rewrite(in_upper_case, never)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000000001.jsonl"]
+    assert bodies(journal) == ["one", "two"]
+
+
+@pytest.mark.parametrize("segment_bytes", [10, 250, 10_000])
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_lost_entries_are_put_back_where_they_were(
+    tmp_path_factory: pytest.TempPathFactory, segment_bytes: int, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    journal = Journal(folder, segment_bytes)
+    for number in range(1, 13):
+        keep(journal, number)
+    lines = {
+        piece.sequence: piece.line + b"\n"
+        for path in segments.segments(folder)
+        for piece in segments.pieces(path)
+    }
+    lost = data.draw(st.sets(st.integers(1, 12), min_size=1))
+    journal.close()
+    for path in segments.segments(folder):
+        if first_lost(path, lines) <= lost and data.draw(st.booleans()):
+            path.unlink()
+            continue
+        content = path.read_bytes()
+        for number in lost:
+            content = content.replace(lines[number], b"*" * 30 + b"\n")
+        path.write_bytes(content)
+    again = Journal(folder, segment_bytes)
+    assert set(bodies(again)).isdisjoint(lost)
+    assert again.fill(range(1, 13), lines.__getitem__) == 12 - len(set(range(1, 13)) - lost)
+    assert bodies(again) == list(range(1, 13))
+    keep(again, 13)
+    assert bodies(Journal(folder, segment_bytes)) == list(range(1, 14))
+
+
+def first_lost(path: Path, lines: dict[int, bytes]) -> set[int]:
+    """The entries that stand in a segment."""
+    content = path.read_bytes()
+    return {number for number, line in lines.items() if line in content}
+
+
+def test_an_entry_that_a_kill_left_in_two_segments_is_read_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    keep(journal, "one", "two", "three")
+    lines = segment(tmp_path).read_bytes().splitlines(keepends=True)
+    (tmp_path / "000000000002.jsonl").write_bytes(b"".join(lines[1:]))
+    assert bodies(Journal(tmp_path)) == ["one", "two", "three"]

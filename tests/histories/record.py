@@ -171,7 +171,7 @@ async def record(folder: Path) -> None:
 
 def _without_places(history: str) -> str:
     """Leave out where on this machine the code lay."""
-    return re.sub(r'("stackTrace": )"(?:[^"\\\\]|\\\\.)*"', r'\1""', history)
+    return re.sub(r'("stackTrace": )"(?:[^"\\]|\\.)*"', r'\1""', history)
 
 
 async def _history(client: Client, name: str, kind: Kind) -> str:

@@ -1,0 +1,204 @@
+"""The files of one open store: its lock, its journal, the tables that are made from it, copies.
+
+What must stay true: a fact is in the journal before whoever brought it is answered; the tables are
+the facts of the journal up to `journal_position`; tables that turn out to be damaged are made
+again. Every use holds one lock; writers that meet are committed together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from crp.errors import StoreError, StoreUnavailable
+from crp.models import Receipt
+from crp_analytics import checking, erasing, projection, rebuilding
+from crp_analytics.checking import Checked
+from crp_analytics.erasing import Forgotten
+from crp_analytics.facts import Noted
+from crp_analytics.files import clear_errors, is_damage, is_unusable, made, open_database
+from crp_analytics.group import Group, Writers
+from crp_analytics.index_file import KeptIndex
+from crp_analytics.journal import Journal
+from crp_analytics.lock import Owner
+from crp_analytics.snapshot import Snapshots
+
+T = TypeVar("T")
+
+
+class Tables:
+    """Read and write one store; without a directory it lives in memory and has no journal."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self.directory = directory
+        self.journal: Journal | None = None
+        self.index = KeptIndex(directory)
+        self._lock = threading.RLock()
+        self._writers = Writers(self._lock, self._begin, self._commit)
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._snapshots: Snapshots | None = None
+        self._behind = False
+        self._closed = False
+        self._owner = Owner(made(directory)) if directory else None
+        try:
+            self.journal = Journal(directory / "journal") if directory else None
+            self._connection = open_database(directory, self.journal)
+            if unfinished := erasing.pending(directory):
+                self.forget(unfinished)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def close(self) -> None:
+        """Write everything into the database file and let another process own the store."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self.index.save(self._connection)
+            self._connection.close()  # checkpoints
+            self._let_go()
+
+    @contextmanager
+    def used(self) -> Iterator[DuckDBPyConnection]:
+        """Give the connection, with everything that the journal has in its tables."""
+        with self._lock, clear_errors(self.directory):
+            if self._closed:
+                raise StoreError("the trace store is closed")
+            connection = self._connection
+            try:
+                if self._behind and self.journal is not None:
+                    projection.catch_up(connection, self.journal)
+                    self._behind = False
+                yield connection
+            except duckdb.Error as error:
+                # An inner use of the same error has mended them already.
+                if self.directory and self._connection is connection:
+                    self._mend(self.directory, error)
+                raise
+
+    def write(self, decide: Callable[[Group], T]) -> T:
+        """Let a function decide in a group of writers, and keep the facts that it adds."""
+        with clear_errors(self.directory):
+            return self._writers.write(decide)
+
+    @contextmanager
+    def copy(self) -> Iterator[Path]:
+        """Give a database file with everything recorded up to now, for as long as the block runs.
+
+        Nobody changes it meanwhile, and the store is free.
+        """
+        with self._lock:
+            copies = self._copies()
+        with copies.lease(self._for_copy) as database:
+            yield database
+
+    # -- upkeep -------------------------------------------------------------------------------
+
+    def rebuild(self) -> int:
+        """Make the tables again from the journal; give the number of facts.
+
+        The old tables go to `backups/`. StoreError when they know more than the journal does.
+        """
+        with self.used() as connection:
+            if self.journal is None or self.directory is None:
+                raise StoreError("a store in memory has no journal to be rebuilt from")
+            known = projection.position(connection)
+            count = rebuilding.build(self.directory, self.journal, known, rebuilding.no_progress)
+            self._reopen(rebuilding.swap)
+            return count
+
+    def check(self) -> Checked:
+        """Say what of the journal can not be read, and whether the tables have all of it."""
+        with self.used() as connection:
+            return checking.check(connection, self.journal)
+
+    def forget(self, job_id: str) -> Forgotten:
+        """Remove the texts of a job from every file; also a second time. NotFound."""
+        gone = self.write(erasing.decider(self.journal, self.directory, job_id))
+        with self.used() as connection:
+            if self.journal is None or self.directory is None:
+                return gone
+            erasing.erase(connection, self.journal, self.directory, gone)
+            self._reopen(rebuilding.replace)
+            self._copies().clear()
+            erasing.finish(self.directory)
+        return gone
+
+    def _mend(self, directory: Path, error: duckdb.Error) -> None:
+        """Make damaged tables again from the journal, so that the next try finds them whole."""
+        assert self.journal is not None
+        if is_damage(error):
+            rebuilding.build(directory, self.journal, 0, rebuilding.no_progress)
+            self._reopen(lambda folder: rebuilding.swap(folder, "damaged"))
+        elif is_unusable(error):
+            self._reopen(lambda folder: None)
+        else:
+            return
+        self._behind = False
+        raise StoreUnavailable(
+            f"the tables of the trace store {directory} had to be opened or made again, they are"
+            f" whole now: {str(error).splitlines()[0]}"
+        ) from error
+
+    def _reopen(self, change: Callable[[Path], None]) -> None:
+        """Change the files while nobody has them open."""
+        assert self.directory is not None
+        self.index.drop()
+        with contextlib.suppress(duckdb.Error):  # what it could not write, the journal has
+            self._connection.close()
+        change(self.directory)
+        self._connection = open_database(self.directory, self.journal)
+
+    # -- groups of writers ------------------------------------------------------------------------
+
+    def _begin(self) -> Group:
+        with self.used() as connection:
+            sequence = projection.position(connection) + 1
+            if self.journal is not None:
+                sequence = self.journal.last + 1
+            return Group(connection, Receipt(sequence=sequence, at=datetime.now(UTC)))
+
+    def _commit(self, group: Group) -> None:
+        """Journal first: from then on the facts are kept, whatever happens to the tables."""
+        with self.used() as connection:
+            first, at = group.first.sequence, group.first.at
+            if self.journal is not None:
+                self.journal.append([(fact.kind, text) for fact, text in group.facts], at)
+            noted = [Noted(first + i, at, fact) for i, (fact, _) in enumerate(group.facts)]
+            self._behind = True
+            projection.apply_or_skip(connection, noted)
+            self._behind = False
+
+    # -- places -----------------------------------------------------------------------------------
+
+    def _for_copy(self, copy: Callable[[DuckDBPyConnection, int], Path]) -> Path:
+        with self.used() as connection:
+            return copy(connection, projection.position(connection))
+
+    def _copies(self) -> Snapshots:
+        self._snapshots = self._snapshots or Snapshots(self._snapshot_folder())
+        return self._snapshots
+
+    def _snapshot_folder(self) -> Path:
+        if self.directory:
+            return self.directory / "snapshots"
+        self._scratch = tempfile.TemporaryDirectory(prefix="crp-store-")
+        return Path(self._scratch.name)
+
+    def _let_go(self) -> None:
+        if self.journal is not None:
+            self.journal.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        if self._owner is not None:
+            self._owner.release()

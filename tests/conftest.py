@@ -1,0 +1,8 @@
+"""`bench` is not installed: it is found in the checkout, behind everything that is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
