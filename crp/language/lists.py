@@ -90,6 +90,8 @@ _CHOICE = re.compile(
 )
 _ASKING = word_set("compare comparison versus vs difference differences better best between c go")
 """Words that say that things are compared, not which; and names that are everyday words."""
+_KIND = re.compile(r"^(?:[a-z]+ ){1,3}(?:at |of |from |by )?(?=[A-Z])")
+"""What a name is the name of, in small letters before it."""
 _ARTICLE = re.compile(r"^(?:a|an|the|both|either|using|use|these|those)\s+")
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
@@ -251,7 +253,14 @@ def _entries(text: str) -> list[str] | None:
 def _names(entries: list[str]) -> list[str] | None:
     """At least two entries, none of them longer than a name."""
     short = all(0 < len(e.split()) <= _MOST_WORDS for e in entries)
-    return entries if len(entries) >= 2 and short else None
+    return _without_kind(entries) if len(entries) >= 2 and short else None
+
+
+def _without_kind(entries: list[str]) -> list[str]:
+    """`the kettles Zeno and Quillon` are Zeno and Quillon: facts speak of them without the kind."""
+    if not any(e[:1].isupper() for e in entries[1:]):
+        return entries
+    return [_KIND.sub("", entries[0]), *entries[1:]]
 
 
 def _aspects(text: str) -> list[str] | None:
