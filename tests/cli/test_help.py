@@ -32,6 +32,7 @@ def test_these_are_the_commands():
         *("model pull", "model list", "traces list", "traces show", "report"),
         *("traces score", "traces judge", "traces export", "traces import"),
         *("traces curate", "traces undo", "traces retire", "traces restore"),
+        *("traces rebuild", "traces check", "traces forget"),
         "traces publish",
     }
 

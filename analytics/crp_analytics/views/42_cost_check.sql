@@ -5,8 +5,10 @@
 CREATE VIEW v_cost_check AS
 WITH periods AS (
     SELECT model_name, provider, input_price, output_price, since,
-           lead(since, 1, TIMESTAMP 'infinity')
-               OVER (PARTITION BY model_name, provider ORDER BY since, journal_sequence) AS until
+           coalesce(
+               lead(since) OVER (PARTITION BY model_name, provider ORDER BY since, journal_sequence),
+               TIMESTAMP 'infinity'
+           ) AS until
     FROM prices
 ),
 used AS (  -- few rows a job, before the prices are looked up
