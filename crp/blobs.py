@@ -1,10 +1,11 @@
 """Bytes on disk, addressed by their own sha256: payloads too big for Temporal, prompts, answers.
 
-What is stored: one file a blob, `ab/abcdef...`, never changed once it is there. What identifies
-it: the sha256 of its bytes, so equal bytes lie there once and a damaged file is noticed. What must
-stay true: a blob that `put` has returned survives a crash of the machine, and a file under its
-final name is whole. Several threads and processes may use one directory. Touches nothing outside
-its directory.
+What is stored: one file a blob, `ab/abcdef...`, never changed once it is there, and one list per
+owner, `owners/ab/...`, of the blobs that were put for it. What identifies a blob: the sha256 of its
+bytes, so equal bytes lie there once and a damaged file is noticed. What must stay true: a blob that
+`put` has returned survives a crash of the machine, a file under its final name is whole, and what
+an owner has listed outlives every other owner. Several threads and processes may use one
+directory. Touches nothing outside its directory.
 """
 
 from __future__ import annotations
@@ -35,14 +36,17 @@ class BlobStore:
             self._unfinished.mkdir(parents=True, exist_ok=True)
             _sweep(self._unfinished)
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes, owner: str = "") -> str:
         """Store bytes and return their sha256 in hex; they are on disk when it returns.
 
-        Raises StoreUnavailable when the disk is full or can not be written.
+        `owner` is whom `let_go` is told: a job's id. Raises StoreUnavailable when the disk is full
+        or can not be written.
         """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
         with _unavailable(self.directory, "write to"):
+            if owner:  # before anything else, see `let_go`
+                self._list(owner, sha256)
             # A wrong size is a file that was damaged from outside: writing it again heals it.
             if not _has_size(path, len(data)):
                 write_durably(path, data, self._unfinished)
@@ -65,9 +69,9 @@ class BlobStore:
             raise StoreError(f"the blob {sha256} in {self.directory} is damaged")
         return data
 
-    def put_text(self, text: str) -> str:
+    def put_text(self, text: str, owner: str = "") -> str:
         """Store a text and return its sha256; half a surrogate pair is kept as it is."""
-        return self.put(text.encode("utf-8", "surrogatepass"))
+        return self.put(text.encode("utf-8", "surrogatepass"), owner)
 
     def get_text(self, sha256: str) -> str:
         """Read a text that `put_text` stored; raises what `get` raises."""
@@ -87,11 +91,47 @@ class BlobStore:
                 return False
         return True
 
+    def let_go(self, owner: str) -> int:
+        """Delete what was put for this owner and for nobody else; give how many blobs that were.
+
+        A blob that somebody else puts meanwhile is kept: whoever puts lists first and looks then,
+        here it is taken away first, the lists are read again, and it comes back if it is on one.
+        Raises StoreUnavailable.
+        """
+        with _unavailable(self.directory, "delete from"):
+            own = _lines(self._owner(owner))
+            self._owner(owner).unlink(missing_ok=True)
+            away = {
+                sha256: self._unfinished / f"away-{sha256}"
+                for sha256 in sorted(own - self._listed())
+                if _moved(self._path(sha256), self._unfinished / f"away-{sha256}")
+            }
+            wanted = self._listed() if away else set()
+            for sha256, path in away.items():
+                if sha256 in wanted:
+                    _moved(path, self._path(sha256))
+                path.unlink(missing_ok=True)
+        return len(away.keys() - wanted)
+
     def __contains__(self, sha256: str) -> bool:
         return bool(_SHA256.fullmatch(sha256)) and self._path(sha256).exists()
 
     def _path(self, sha256: str) -> Path:
         return self.directory / sha256[:2] / sha256
+
+    def _owner(self, owner: str) -> Path:
+        name = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return self.directory / "owners" / name[:2] / name
+
+    def _list(self, owner: str, sha256: str) -> None:
+        path = self._owner(owner)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:  # one write: lines of others stay whole
+            file.write(f"{sha256}\n".encode())
+
+    def _listed(self) -> set[str]:
+        lists = (self.directory / "owners").glob("*/*")
+        return set().union(*map(_lines, lists))
 
 
 def write_durably(path: Path, data: bytes, unfinished_in: Path | None = None) -> None:
@@ -127,6 +167,21 @@ def _unavailable(directory: Path, verb: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StoreUnavailable(f"can not {verb} {directory}: {error.strerror or error}") from None
+
+
+def _lines(path: Path) -> set[str]:
+    try:
+        return {line for line in path.read_text("ascii", "replace").split() if len(line) == 64}
+    except FileNotFoundError:
+        return set()
+
+
+def _moved(path: Path, to: Path) -> bool:
+    try:
+        os.replace(path, to)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _has_size(path: Path, size: int) -> bool:

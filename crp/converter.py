@@ -3,8 +3,9 @@
 Temporal refuses payloads over 2 MB (a result that is too big is even tried again: the model call
 behind it is paid for again) and keeps every payload in its database for as long as the history.
 So what is bigger than a threshold goes to the blob store, and only its sha256 to the server. Equal
-payloads, such as the brief that all calls of a job share, lie there once. Blobs must live at least
-as long as histories, and every worker and client needs the same directory.
+payloads, such as the brief that all calls of a job share, lie there once. A payload belongs to its
+job, also when no history names it: answers of queries do not come into one. Blobs must live at
+least as long as histories, and every worker and client needs the same directory.
 
 Import it where clients and workers are made, never in workflow code: it does I/O.
 """
@@ -60,7 +61,8 @@ class BlobDriver(StorageDriver):
         self, context: StorageDriverStoreContext, payloads: Sequence[Payload]
     ) -> list[StorageDriverClaim]:
         """Store payloads and return their references; raises StoreUnavailable on a full disk."""
-        return await asyncio.to_thread(lambda: [self._put(payload) for payload in payloads])
+        owner = (context.target and context.target.id) or ""
+        return await asyncio.to_thread(lambda: [self._put(payload, owner) for payload in payloads])
 
     async def retrieve(
         self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
@@ -68,9 +70,9 @@ class BlobDriver(StorageDriver):
         """Read payloads back; raises NotFound when one is gone, StoreError when it is damaged."""
         return await asyncio.to_thread(lambda: [self._get(claim) for claim in claims])
 
-    def _put(self, payload: Payload) -> StorageDriverClaim:
+    def _put(self, payload: Payload, owner: str) -> StorageDriverClaim:
         # Metadata is a protobuf map: without `deterministic` equal payloads may differ in bytes.
-        sha256 = self._blobs.put(payload.SerializeToString(deterministic=True))
+        sha256 = self._blobs.put(payload.SerializeToString(deterministic=True), owner)
         return StorageDriverClaim(claim_data={"sha256": sha256})
 
     def _get(self, claim: StorageDriverClaim) -> Payload:

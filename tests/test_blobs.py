@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from crp import blobs as blob_module
 from crp.blobs import BlobStore
 from crp.errors import NotFound, StoreError, StoreUnavailable
 
@@ -168,3 +169,48 @@ def test_what_a_killed_process_left_is_swept_away_after_an_hour(tmp_path: Path) 
     os.utime(old, (time.time() - 7200,) * 2)
     BlobStore(tmp_path)
     assert files(tmp_path) == [new]
+
+
+# -- owners --------------------------------------------------------------------------------------
+
+
+def test_letting_go_deletes_what_nobody_else_put(tmp_path: Path) -> None:
+    blobs = BlobStore(tmp_path)
+    mine, ours = blobs.put(b"mine", owner="job/1"), blobs.put(b"ours", owner="job/1")
+    assert blobs.put(b"ours", owner="job 2") == ours
+    free = blobs.put(b"nobody's")
+    assert blobs.let_go("job/1") == 1
+    assert (mine in blobs, ours in blobs, free in blobs) == (False, True, True)
+    assert blobs.let_go("job/1") == 0
+    assert blobs.let_go("job 2") == 1
+    assert ours not in blobs
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_what_is_put_while_another_owner_lets_go_is_there(
+    tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put when the lists were read, before or after the blob was taken away."""
+    blobs, reads = BlobStore(tmp_path), []
+    shared = blobs.put(b"shared", owner="leaving")
+    listed = blobs._listed
+
+    def read_and_be_late() -> set[str]:
+        found = listed()
+        if len(reads) == 0 and after == 0:
+            BlobStore(tmp_path).put(b"shared", owner="late")
+        reads.append(found)
+        return found
+
+    def moved(path: Path, to: Path) -> bool:
+        done = move(path, to)
+        if len(reads) == 1 and after == 1:
+            BlobStore(tmp_path).put(b"shared", owner="late")
+        return done
+
+    move = blob_module._moved
+    monkeypatch.setattr(blobs, "_listed", read_and_be_late)
+    monkeypatch.setattr(blob_module, "_moved", moved)
+    assert blobs.let_go("leaving") == 0
+    assert blobs.get(shared) == b"shared"
+    assert not [*(tmp_path / "unfinished").iterdir()]

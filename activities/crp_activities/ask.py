@@ -7,8 +7,9 @@ is in `crp.language.judging`; what a bad one leads to is the ladder's decision, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from temporalio import activity
@@ -33,10 +34,11 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
     started = datetime.now(UTC)
     profile = brief.job.model(call.model)
     heartbeat = activity.heartbeat if activity.in_activity() else None
+    keep = partial(tools.blobs.put_text, owner=brief.job.job_id)
     async with beating(heartbeat):  # a context of megabytes takes seconds to choose from
         sealed = await asyncio.to_thread(envelope.build, brief, call)
         prompt = shown(sealed.messages)
-        prompt_sha = await asyncio.to_thread(tools.blobs.put_text, prompt)
+        prompt_sha = await asyncio.to_thread(keep, prompt)
     request = _request(sealed, profile, brief)
     about: dict[str, Any] = {
         **known(call),
@@ -56,7 +58,7 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
         return _overflow(about, error)
     async with beating(heartbeat):
         judged = await asyncio.to_thread(judge, brief, call, answered.completion, prompt)
-        return await _attempt(tools, about, profile, answered, judged)
+        return await _attempt(keep, about, profile, answered, judged)
 
 
 def step_id(call: Call) -> str:
@@ -120,7 +122,7 @@ def _overflow(about: dict[str, Any], error: ContextOverflow) -> Attempt:
 
 
 async def _attempt(
-    tools: Tools,
+    keep: Callable[[str], str],
     about: dict[str, Any],
     profile: ModelProfile,
     answered: Dispatched,
@@ -129,7 +131,7 @@ async def _attempt(
     completion = answered.completion
     raw = ""
     if completion.text != judged.output:
-        raw = await asyncio.to_thread(tools.blobs.put_text, completion.text)
+        raw = await asyncio.to_thread(keep, completion.text)
     return Attempt(
         **about,
         status="ok" if judged.good else "content",
