@@ -233,6 +233,31 @@ class Task(Wire):
         return text
 
 
+class Budget(Wire):
+    """The most that a job may cost. It ends with the best answer so far when a part is used up.
+
+    `calls` is exact. The others are looked at before each call: calls that are under way then may
+    go over them.
+    """
+
+    calls: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    cost: float | None = Field(default=None, gt=0)
+    """In the money of the models' prices."""
+    seconds: float | None = Field(default=None, gt=0)
+    """Since the job's start, without the time that it waited for a person."""
+
+
+class Origin(Wire):
+    """The job that a fork was made of: its answers are given again instead of asking a model."""
+
+    job_id: str
+    step: str = ""
+    """The planned step (`profile/Vue`), or the step of the template (`profile`), that is asked
+    anew with all that depends on it; `synthesize` for the last one; empty: whatever is known is
+    given again."""
+
+
 class Job(Wire):
     """The input of one job, frozen."""
 
@@ -244,6 +269,11 @@ class Job(Wire):
     submitted_at: datetime
     store_queue: str = "crp-store"
     """The task queue of the trace store's owner."""
+    budget: Budget = Budget()
+    approve: bool = False
+    """Whether a person has to approve the plan before anything of it runs."""
+    origin: Origin | None = None
+    """Set in a fork."""
 
     def model(self, alias: str) -> ModelProfile:
         """The profile behind an alias; an alias that is not configured means the default."""
@@ -426,6 +456,27 @@ class Plan(Wire):
         return next(s for s in self.steps if s.id == step_id)
 
 
+class Approval(Wire):
+    """What a person says of a plan: go on, and with which changes."""
+
+    by: str = ""
+    drop: tuple[str, ...] = ()
+    """Steps to leave out, by their id or by that of their template's step."""
+    template: TemplateSource | None = None
+    """The template as the person wants it; the plan is made again from it."""
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    """Inputs and lists to use instead of those that were found."""
+
+
+class Standing(Wire):
+    """How a job that is under way stands."""
+
+    paused_by: str = ""
+    awaits_approval: Plan | None = None
+    under_way: int = 0
+    """Effects that run now."""
+
+
 class Verdict(Wire):
     """What one check says of one output."""
 
@@ -541,6 +592,8 @@ class Call(Wire):
     """The template that answers instead of a prompt: the rung `use`."""
     shrink: int = 0
     """How often the prompt was too long for the server: each halves its budget."""
+    origin: str = ""
+    """The job whose answer to this is given again, where it has one: a fork's."""
 
 
 class Attempt(Wire):
@@ -625,6 +678,26 @@ class Event(Wire):
     step: str = ""
     attempt: int = 0
     body: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Kept(Wire):
+    """One result that a job hands on to its next history: a value, or an error."""
+
+    value: JsonValue = None
+    """As JSON; of an error its details."""
+    error: str = ""
+    """The error's type."""
+    message: str = ""
+
+
+class Carried(Wire):
+    """What a job hands on to its next history."""
+
+    library: Library
+    started_at: datetime
+    results: dict[str, Kept]
+    events: tuple[Event, ...]
+    paused_by: str = ""
 
 
 StepStatus = Literal["waiting", "running", "done", "accepted", "failed", "skipped", "unneeded"]

@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import Field, JsonValue
 
-from crp.language.schema import Template
+from crp.language.schema import FewShot, Template
 from crp.models import (
+    Approval,
     Attempt,
     Call,
     Candidate,
@@ -69,6 +70,20 @@ class PlanRequest(Wire):
     made_by: Literal["template", "model", "fallback"] = "template"
 
 
+class ExamplesWanted(NamedTuple):
+    """What a job asks the library for."""
+
+    examples: int
+    min_quality: float
+
+
+def examples_wanted(config: MetaLearningConfig, few_shot: FewShot) -> ExamplesWanted:
+    """Let the settings and the template decide together: fewer and better ones win."""
+    examples = min(config.icml_max_examples, few_shot.traces) if config.icml_enabled else 0
+    least = max(config.rtl_min_quality_for_storage, few_shot.min_quality or 0.0)
+    return ExamplesWanted(examples, least)
+
+
 class Stages(Protocol):
     """The effects of a job. Each raises CRPError types; the caller decides what they mean."""
 
@@ -91,6 +106,10 @@ class Stages(Protocol):
     async def outline(self, brief: Brief, call: Call) -> Attempt: ...
 
     async def decompose(self, brief: Brief, request: PlanRequest) -> Plan: ...
+
+    async def approval(self, plan: Plan) -> Approval:
+        """Wait for a person's word on a plan."""
+        ...
 
     async def execute(self, brief: Brief, call: Call) -> Attempt: ...
 

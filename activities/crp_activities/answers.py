@@ -47,8 +47,10 @@ class AnswerKey(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """The key as a file name."""
-        return hashlib.sha256(json.dumps(self).encode()).hexdigest()
+        """The key as a file name: where in the chain it was asked, then what exactly."""
+        place = json.dumps(self[1:5]).encode()
+        whole = json.dumps(self).encode()
+        return f"{hashlib.sha256(place).hexdigest()[:16]}-{hashlib.sha256(whole).hexdigest()[:48]}"
 
 
 class Answered(NamedTuple):
@@ -89,8 +91,11 @@ class AnswerJournal:
         """Give the answer if there is one and its file is whole."""
         if key.digest in self._unsaved:
             return self._unsaved[key.digest]
+        return self._read(self._answer(key), key)
+
+    def _read(self, file: Path, key: AnswerKey) -> Completion | None:
         try:
-            head, _, body = self._answer(key).read_bytes().partition(b"\n")
+            head, _, body = file.read_bytes().partition(b"\n")
             if head.decode() != hashlib.sha256(body).hexdigest():
                 raise ValueError("damaged")
             return Completion.model_validate_json(body)
@@ -101,6 +106,22 @@ class AnswerJournal:
             return None
         except OSError as error:
             raise _unavailable(self.directory, error) from None
+
+    def earlier(self, job_id: str, key: AnswerKey) -> Completion | None:
+        """Give what another job got at the same place, whatever it asked there; None: nothing.
+
+        For forks. The answer to the very same request comes first, then the newest.
+        """
+        same = key._replace(job_id=job_id)
+        if (found := self.get(same)) is not None:
+            return found
+        place, _, _ = same.digest.partition("-")
+        for file in sorted(
+            self._job(job_id).glob(f"{place}-*.json"), key=lambda f: f.stat().st_mtime, reverse=True
+        ):
+            if (found := self._read(file, same)) is not None:
+                return found
+        return None
 
     def put(self, key: AnswerKey, completion: Completion) -> None:
         """Keep an answer; it is on disk when this returns. Raises StoreUnavailable."""

@@ -19,6 +19,8 @@ from crp.language import checks, envelope
 from crp.language.judging import Judged, judge
 from crp.models import Attempt, Call, Completion, Message, ModelProfile, Usage, Verdict
 from crp.stages import Brief
+from crp.telemetry import calls, place
+from crp_activities.answers import AnswerKey
 from crp_activities.dispatch import Dispatched, beating, dispatch
 from crp_activities.providers import ModelRequest
 from crp_activities.tools import Tools
@@ -31,6 +33,14 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
 
     Raises ModelError types when no answer comes; a bad answer is an Attempt like a good one.
     """
+    job_id, step = brief.job.job_id, step_id(call)
+    with place.at(job_id=job_id, stage=call.stage, step=step, attempt=call.number):
+        attempt = await _asked(tools, brief, call)
+    calls.attempted(brief.job.model(call.model), attempt)
+    return attempt
+
+
+async def _asked(tools: Tools, brief: Brief, call: Call) -> Attempt:
     started = datetime.now(UTC)
     profile = brief.job.model(call.model)
     heartbeat = activity.heartbeat if activity.in_activity() else None
@@ -53,12 +63,25 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
         brief.job.job_id, call.stage, _place(call), call.item, call.number, request.sha256
     )
     try:
-        answered = await dispatch(tools.models, tools.answers, profile, request, key, heartbeat)
+        answered = await _of_origin(tools, call, key) or await dispatch(
+            tools.models, tools.answers, profile, request, key, heartbeat
+        )
     except ContextOverflow as error:
         return _overflow(about, error)
     async with beating(heartbeat):
         judged = await asyncio.to_thread(judge, brief, call, answered.completion, prompt)
         return await _attempt(keep, about, profile, answered, judged)
+
+
+async def _of_origin(tools: Tools, call: Call, key: AnswerKey) -> Dispatched | None:
+    """In a fork: what the first job was answered, kept as this job's own for a fork of it."""
+    if not call.origin:
+        return None
+    found = await asyncio.to_thread(tools.answers.earlier, call.origin, key)
+    if found is None:
+        return None
+    await asyncio.to_thread(tools.answers.put, key, found)
+    return Dispatched(found, replayed=True, failures=(), free=True)
 
 
 def step_id(call: Call) -> str:
@@ -141,7 +164,7 @@ async def _attempt(
         quality=checks.mean(judged.verdicts) if judged.verdicts else 1.0,
         finish_reason=judged.finish_reason or completion.finish_reason,
         response_model=completion.model,
-        usage=_usage(completion, profile),
+        usage=Usage() if answered.free else _usage(completion, profile),
         raw_sha256=raw,
         transport=answered.failures,
         replayed=answered.replayed,

@@ -28,6 +28,7 @@ from temporalio.service import RPCStatusCode
 from crp.config import Settings
 from crp.errors import ConfigError, EngineError, ModelError, RateLimited, StoreError
 from crp.models import Completion, ModelProfile, TransportFailure
+from crp.telemetry import calls
 from crp_activities.answers import AnswerJournal, AnswerKey
 from crp_activities.providers import ModelRequest, OpenAIProvider, Provider
 from crp_activities.providers.base import PerLoop, clean
@@ -50,6 +51,8 @@ class Dispatched(NamedTuple):
     """The answer was there already: it was not paid for again."""
     failures: tuple[TransportFailure, ...]
     """Earlier calls with the same request that did not answer."""
+    free: bool = False
+    """Another job paid for it: a fork gives its answers again."""
 
 
 class Models:
@@ -87,7 +90,10 @@ class Models:
         if not profile.structured:
             request = dataclasses.replace(request, schema=None)
         async with self._lane(profile).slot():
-            return clean(await provider.complete(request))
+            asked = (request.messages, request.max_tokens, request.temperature)
+            with calls.call(profile, *asked) as seen:
+                seen.answer = clean(await provider.complete(request))
+            return seen.answer
 
     def provider(self, profile: ModelProfile) -> Provider:
         """Find or make what answers for a profile."""

@@ -44,7 +44,7 @@ def expanded(template: Template) -> Long:
         **_if("extract", {e.name: _list(e) for e in template.extract}),
         "steps": {s.id: step(s) for s in template.steps},
         **({"synthesize": step(template.synthesize)} if template.synthesize else {}),
-        **_said(template, "probe"),
+        **_said(template, "probe approve"),
         **_if("scaffolds", _said(template.scaffolds, "light medium heavy")),
         **_ladder(template.on_fail),
         **_if("quality", _quality(template)),

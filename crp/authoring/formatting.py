@@ -16,7 +16,8 @@ _HEAD = (
 )
 _TOP = (
     *_HEAD,
-    *("match", "complexity", "inputs", "extract", "steps", "synthesize", "probe", "scaffolds"),
+    *("match", "complexity", "inputs", "extract", "steps", "synthesize", "probe"),
+    *("approve", "scaffolds"),
     *("on_fail", "quality", "few_shot", "limits", "snippets", "tests"),
 )
 _STEP = (

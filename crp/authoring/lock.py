@@ -51,8 +51,12 @@ def lock_of(said: Iterable[Said]) -> LockedTest:
 
 
 def content_sha256(template: Template) -> str:
-    """Hash what a template does: comments, tests and its version are left out."""
-    return hashlib.sha256(template.model_dump_json(exclude={"version"}).encode()).hexdigest()
+    """Hash what a template does: comments, tests and its version are left out.
+
+    So are defaults: a field that the language gets later changes no template that does not use it.
+    """
+    said = template.model_dump_json(exclude={"version"}, exclude_defaults=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def path_of(template_file: Path) -> Path:

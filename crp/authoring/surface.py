@@ -60,9 +60,9 @@ class Extract(Form, short={"type": SCALAR}):
     """What code looks for: `things` (compare A, B and C), `aspects` (on cost and speed), the
     `sentences` or `texts` of what the request brings along, `choices` (classify as A or B),
     `fields` (extract A and B from), `parts` of a long text, `sections` of a brief, the `topic`."""
-    min: Annotated[int, whole(0, 50)]
+    min: Annotated[int, whole(0, 10_000)]
     """Fewest entries; with fewer, `otherwise` is used."""
-    max: Annotated[int, whole(1, 50)]
+    max: Annotated[int, whole(1, 10_000)]
     """Most entries; the others are left out."""
     must_appear: YesNo
     """Every entry must stand in the request or in the facts."""
@@ -151,11 +151,11 @@ class Quality(Form, short={"type": "array", "items": {"$ref": "#/definitions/Che
 class Limits(Form):
     """Limits of one job; nothing more is begun when one is reached."""
 
-    calls: Annotated[int, whole(1, 1000)]
+    calls: Annotated[int, whole(1, 100_000)]
     """Most calls to a model."""
-    items: Annotated[int, whole(1, 50)]
+    items: Annotated[int, whole(1, 10_000)]
     """Most entries of any list."""
-    tokens: Annotated[int, whole(1, 100_000_000)]
+    tokens: Annotated[int, whole(1, 1_000_000_000)]
     """Most tokens, asked and answered."""
 
 
@@ -240,6 +240,8 @@ class TemplateFile(Form, needs=("template",), removed=False):
     answer."""
     probe: YesNo
     """no: never try the model out before the work begins."""
+    approve: YesNo
+    """yes: the job waits until a person has approved its plan."""
     scaffolds: Scaffolds
     """Help texts for all steps by level."""
     on_fail: Ladder

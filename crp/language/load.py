@@ -268,6 +268,7 @@ _TOP: dict[str, Read] = {
     "match": _match,
     "complexity": _complexity,
     "probe": Reader.yes_no,
+    "approve": Reader.yes_no,
     "scaffolds": parts.scaffolds,
     "on_fail": parts.ladder,
     "quality": _quality,
@@ -288,7 +289,7 @@ _RULE: dict[str, Read] = {"when": condition("text"), "by": whole(-4, 4)}
 _COMPLEXITY: dict[str, Read] = {"base": _BASE, "add": listed(_rule)}
 _QUALITY: dict[str, Read] = {"store_above": number(0, 1), "score": parts.checks}
 _LIMITS: dict[str, Read] = {
-    "calls": whole(1, 1000),
-    "items": whole(1, 50),
-    "tokens": whole(1, 100_000_000),
+    "calls": whole(1, 100_000),
+    "items": whole(1, 10_000),
+    "tokens": whole(1, 1_000_000_000),
 }

@@ -135,8 +135,8 @@ class Extract(Wire):
     (extract A and B from); `parts` are the pieces of
     a long text, to which `facts: "{{ item }}"` gives the piece; `sections` are those that a brief
     names, or the headings of the facts."""
-    min: int = Field(default=1, ge=0, le=50)
-    max: int = Field(default=10, ge=1, le=50)
+    min: int = Field(default=1, ge=0, le=10_000)
+    max: int = Field(default=10, ge=1, le=10_000)
     must_appear: bool = False
     """Every entry must stand in the request or in the facts."""
     otherwise: tuple[str, ...] | None = None
@@ -291,8 +291,8 @@ class QualityRules(Wire):
 
 
 class Limits(Wire):
-    calls: int = Field(default=40, ge=1, le=1000)
-    items: int = Field(default=10, ge=1, le=50)
+    calls: int = Field(default=40, ge=1, le=100_000)
+    items: int = Field(default=10, ge=1, le=10_000)
     tokens: int = Field(default=50_000, ge=1)
 
 
@@ -320,6 +320,8 @@ class Template(Wire):
     """How the outputs become the answer; its id is `answer`. None: the last step is the answer."""
     probe: bool = True
     """False: this template never pays for a probe."""
+    approve: bool = False
+    """True: a person has to approve the plan before anything of it runs."""
     scaffolds: Scaffolds = Scaffolds()
     on_fail: tuple[Rung, ...] | None = None
     quality: QualityRules = QualityRules()

@@ -79,6 +79,8 @@ async def climb(
 async def asked(state: JobState, ask: Ask, call: Call) -> Attempt:
     """Ask once and count it, also when no answer comes."""
     assert state.brief is not None
+    call = call.model_copy(update={"origin": state.origin_of(call)})
+    state.root.asked += 0 if call.origin else 1
     try:
         attempt = await ask(state.brief, call)
     except ModelError as error:
@@ -144,7 +146,7 @@ async def _judged(
 ) -> Attempt:
     """Ask the judges of a step about an answer that its other checks let pass."""
     for check in checks:
-        if check.kind != "judge" or attempt.status != "ok" or not _has_judge(state):
+        if check.kind != "judge" or attempt.status != "ok" or not _may_judge(state):
             continue
         score = await _asked_judge(state, call, str(check.value), attempt.output)
         passed = score == 1.0 or check.otherwise == "warn"
@@ -172,7 +174,7 @@ async def judged_candidate(
     said = dict(candidate.judged)
     for check in state.brief.template.quality.score:
         question = str(check.value)
-        if check.kind == "judge" and question not in said and _has_judge(state):
+        if check.kind == "judge" and question not in said and _may_judge(state):
             call = Call(stage="synthesize", within=state.within, outputs=outputs)
             said[question] = await _asked_judge(state, call, question, candidate.text)
     return candidate.model_copy(update={"judged": said})
@@ -184,8 +186,9 @@ async def _asked_judge(state: JobState, call: Call, question: str, text: str) ->
     return 1.0 if attempt.value in (True, "yes") else 0.0
 
 
-def _has_judge(state: JobState) -> bool:
-    return state.job.model(JUDGE).capability >= JUDGE_CAPABILITY
+def _may_judge(state: JobState) -> bool:
+    able = state.job.model(JUDGE).capability >= JUDGE_CAPABILITY
+    return able and not state.root.budget_spent()
 
 
 # -- the end of it ------------------------------------------------------------------------------
@@ -213,9 +216,12 @@ def _tell_unanswered(state: JobState, call: Call, error: ModelError) -> None:
 
 
 def _limit_reached(state: JobState) -> str:
-    """Say which limit holds the job back: of its template, or of those that it is a part of."""
+    """Say which limit holds the job back: of its template, of those that it is a part of, or of
+    the job's budget."""
     assert state.brief is not None
     limits, usage = state.brief.template.limits, state.ledger.usage
+    if spent := state.root.budget_spent():
+        return spent
     if usage.calls >= limits.calls:
         return f"the limit of {limits.calls} calls is reached"
     if usage.tokens >= limits.tokens:

@@ -6,7 +6,8 @@ recorded when it ends is read from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,11 @@ from crp.models import Attempt, Event, Plan, PlannedStep, StepRecord, StepStatus
 
 PREVIEW = 400
 """Characters of an output that an event carries; the whole text is in the record."""
+
+
+WAITS = {"job.paused": "pause", "approval.awaited": "approval"}
+WAITS_END = {"job.resumed": "pause", "approved": "approval"}
+"""Events between which a job waits for a person."""
 
 
 class Ledger:
@@ -39,15 +45,25 @@ class Ledger:
         self.usage = Usage()
         self.notes: list[str] = []
         self.on_event: Callable[[Event], None] | None = None
+        self._before: dict[str, list[Event]] = {}
+        """Events of earlier histories that were not told again yet."""
+        self._tries: dict[str, list[Attempt]] = {}
+        self._places: dict[tuple[str, str], int] = {}
+        """Where each item of a fan-out stands in its list."""
+
+    def go_on_from(self, events: Iterable[Event]) -> None:
+        """Take over what earlier histories told: what is told again now stands there already."""
+        self.events = list(events)
+        for event in reversed(self.events):
+            self._before.setdefault(_known_by(event), []).append(event)
 
     def say(
         self, kind: str, *, stage: str = "", step: str = "", attempt: int = 0, **body: Any
-    ) -> None:
-        """Append one event."""
+    ) -> Event:
+        """Append one event; give it, or the one that said this in an earlier history."""
         if self.whole is not None:
             step = self.path(step)
-            self.root.say(kind, stage=stage, step=step, attempt=attempt, inside=True, **body)
-            return
+            return self.root.say(kind, stage=stage, step=step, attempt=attempt, inside=True, **body)
         event = Event(
             sequence=len(self.events),
             at=self.now(),
@@ -57,9 +73,22 @@ class Ledger:
             attempt=attempt,
             body={name: value for name, value in body.items() if value is not None},
         )
+        if self._before and (told := self._before.get(_known_by(event))):
+            return told.pop()
         self.events.append(event)
         if self.on_event is not None:
             self.on_event(event)
+        return event
+
+    def stood(self) -> float:
+        """Seconds that the job waited for a person."""
+        seconds, since = 0.0, dict[str, datetime]()
+        for event in self.events:
+            if begins := WAITS.get(event.kind):
+                since.setdefault(begins, event.at)
+            elif (ends := WAITS_END.get(event.kind)) in since:
+                seconds += (event.at - since.pop(ends)).total_seconds()
+        return seconds
 
     def note(self, text: str) -> None:
         """Keep something that a person should know, once."""
@@ -84,6 +113,8 @@ class Ledger:
     def tried(self, attempt: Attempt) -> None:
         """Count one model call."""
         self.attempts.append(attempt)
+        if (attempt.stage, attempt.part) == ("execute", ""):
+            self._tries.setdefault(attempt.step, []).append(attempt)
         self.usage += attempt.usage
         if self.whole is not None:
             self.whole.tried(attempt)
@@ -112,7 +143,8 @@ class Ledger:
             self.note(f"did not fit the prompt{where}: {', '.join(attempt.dropped)}")
 
     def planned(self, plan: Plan) -> None:
-        """Start the record of every step."""
+        """Start the record of every step; a plan that is made anew takes the place of the last."""
+        self.steps = {}
         for step in plan.steps:
             self.steps[step.id] = StepRecord(
                 id=step.id,
@@ -123,6 +155,8 @@ class Ledger:
                 level_end=step.level,
                 needs=step.needs,
             )
+        items = [(step.step, step.item) for step in plan.steps if step.item is not None]
+        self._places = {name: place for place, name in enumerate(items)}
         steps: list[JsonValue] = [
             {
                 "id": s.id,
@@ -139,8 +173,8 @@ class Ledger:
         )
 
     def begin(self, step: PlannedStep) -> None:
-        self._update(step.id, status="running", started_at=self.now())
-        self.say("step.started", stage="execute", step=step.id, title=step.title)
+        said = self.say("step.started", stage="execute", step=step.id, title=step.title)
+        self._update(step.id, status="running", started_at=said.at)
 
     def finish(
         self, step: PlannedStep, status: StepStatus, taken: Attempt | None = None, reason: str = ""
@@ -156,11 +190,10 @@ class Ledger:
             quality=taken.quality if taken else None,
             output=taken.output if taken else "",
             value=taken.value if taken else None,
-            finished_at=self.now(),
         )
         if taken is not None:
             self._keep(step, taken.value)
-        self.say(
+        said = self.say(
             f"step.{status}",
             stage="execute",
             step=step.id,
@@ -170,6 +203,7 @@ class Ledger:
             quality=round(taken.quality, 3) if taken else None,
             preview=taken.output[:PREVIEW] if taken else None,
         )
+        self._update(step.id, finished_at=said.at)
 
     @property
     def root(self) -> Ledger:
@@ -178,8 +212,7 @@ class Ledger:
 
     def tries(self, step_id: str) -> list[Attempt]:
         """Give the answers to a step itself, without what its critique and judges said."""
-        step = self.path(step_id)
-        return [a for a in self.attempts if (a.stage, a.step, a.part) == ("execute", step, "")]
+        return self._tries.get(self.path(step_id), [])
 
     def path(self, step: str) -> str:
         """Say how the whole job calls a step of this part."""
@@ -191,10 +224,21 @@ class Ledger:
             return
         items = self.outputs.setdefault(step.step, {})
         assert isinstance(items, dict)
+        late = next(reversed(items), None) if items else None
         items[step.item] = value
-        # In the order of the list, whichever item was ready first.
-        order = [s.item for s in self.steps.values() if s.step == step.step]
-        self.outputs[step.step] = {i: items[i] for i in order if i is not None and i in items}
+        if late is not None and self._place(step.step, late) > self._place(step.step, step.item):
+            # In the order of the list, whichever item was ready first.
+            order = sorted(items, key=lambda item: self._place(step.step, item))
+            self.outputs[step.step] = {item: items[item] for item in order}
+
+    def _place(self, step: str, item: str) -> int:
+        return self._places.get((step, item), 0)
 
     def _update(self, step_id: str, **changes: Any) -> None:
         self.steps[step_id] = self.steps[step_id].model_copy(update=changes)
+
+
+def _known_by(event: Event) -> str:
+    """What two tellings of one event have in common: everything but time and number."""
+    body = json.dumps(event.body, sort_keys=True, default=str)
+    return f"{event.kind} {event.stage} {event.step} {event.attempt} {body}"

@@ -16,6 +16,7 @@ from crp.errors import CRPError, JobFailed, NotFound, UsageError
 from crp.language.plan import OUTLINE, ladder_of, outline_template, start_level
 from crp.language.schema import DEFAULT_LADDER, Extract
 from crp.models import (
+    Approval,
     Attempt,
     Call,
     Candidate,
@@ -29,7 +30,7 @@ from crp.models import (
     Retrieved,
     Rung,
 )
-from crp.stages import Brief, PlanRequest, Route
+from crp.stages import Brief, PlanRequest, Route, examples_wanted
 from crp_workflows import activation
 from crp_workflows.climbing import asked, climb, judged_candidate
 from crp_workflows.running import run_step, step_id
@@ -77,6 +78,7 @@ class Reasoning(JobState):
         assert self.gate is not None
         if self.gate.orc:
             await self._decompose()
+            await self._have_it_approved()
             await self._execute()
             await self._synthesize()
         if not self.candidates:
@@ -147,13 +149,9 @@ class Reasoning(JobState):
         if task.examples is not None:
             self.retrieved = Retrieved(examples=_given(task.examples), note="given with the task")
         elif config.rtl_enabled:
-            few_shot = self.brief.template.few_shot
-            limit = min(config.icml_max_examples, few_shot.traces) if config.icml_enabled else 0
-            floor = max(config.rtl_min_quality_for_storage, few_shot.min_quality or 0.0)
+            wish = examples_wanted(config, self.brief.template.few_shot)
             try:
-                self.retrieved = await self.stages.retrieve(
-                    self.job, self.route.source, limit, floor
-                )
+                self.retrieved = await self.stages.retrieve(self.job, self.route.source, *wish)
             except CRPError as error:
                 # Examples help; a job does not wait for hours to get them.
                 self.ledger.note(f"no examples: the trace store did not answer ({error})")
@@ -245,6 +243,58 @@ class Reasoning(JobState):
         self.ledger.planned(self.plan)
         if self.plan.cut:
             self.ledger.note(f"cut to {cap} steps: {'; '.join(self.plan.cut)}")
+
+    async def _have_it_approved(self) -> None:
+        """Show the plan to a person, who may change it, before anything of it runs."""
+        assert self.brief is not None
+        while self.job.approve or self.brief.template.approve:
+            assert self.plan is not None
+            self.ledger.say("approval.awaited", stage="decompose", calls=self.plan.calls_likely)
+            said = await self.stages.approval(self.plan)
+            try:
+                await self._change_plan(said)
+            except CRPError as error:
+                self.ledger.note(f"the change of the plan by {said.by} is not possible: {error}")
+                continue
+            self.ledger.say(
+                "approved", stage="decompose", by=said.by, dropped=list(self.dropped) or None
+            )
+            break
+        self._mark_fresh()
+
+    async def _change_plan(self, said: Approval) -> None:
+        if said.template or said.inputs:
+            before = self.library, self.job
+            if said.template:
+                self.library = self.library.model_copy(update={"templates": (said.template,)})
+            task = self.job.task
+            inputs = {**task.inputs, **said.inputs}
+            changed = task.model_copy(update={"inputs": inputs})
+            self.job = self.job.model_copy(update={"task": changed})
+            try:
+                assert self.route is not None
+                name = said.template.name if said.template else self.route.source.name
+                await self._route(forced=name)
+                await self._decompose(routed=True)
+            except CRPError:
+                self.library, self.job = before
+                raise
+        assert self.plan is not None
+        unwanted = {s.id for s in self.plan.steps if {s.id, s.step} & {*said.drop}}
+        self.dropped = dict.fromkeys(sorted(unwanted), said.by)
+
+    def _mark_fresh(self) -> None:
+        """In a fork: the step that it begins with, and all that depend on it."""
+        if self.job.origin is None or not self.job.origin.step:
+            return
+        assert self.plan is not None
+        begin, fresh = self.job.origin.step, set[str]()
+        for step in self.plan.steps:  # each stands after what it needs
+            if begin in (step.id, step.step) or fresh & {*step.needs, *step.optional_needs}:
+                fresh.add(step.id)
+        if not fresh and begin != "synthesize":
+            raise UsageError(f"a fork can not begin with {begin!r}: the plan has no such step")
+        self.fresh = frozenset(fresh)
 
     async def _outline(self) -> bool:
         """Ask the model for a plan, when no template fits; False when it has none."""

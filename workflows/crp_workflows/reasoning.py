@@ -1,45 +1,22 @@
 """ReasoningWorkflow: one job as a durable execution.
 
-The path of the job is `orchestration.Reasoning`; here stand only how each stage becomes an
-activity, and what can be asked of a job from outside: cancel it, read its events, read its result.
+The path of the job is `orchestration.Reasoning`; how each stage becomes an activity is in
+`activity_stages`. Here stands what can be asked of a job from outside: cancel it, pause it, approve
+its plan, read its events and its result; and how it goes on in a new history.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, TypeVar
 
-from pydantic import JsonValue
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
 
-from crp.failures import from_failure
-from crp.models import (
-    Attempt,
-    Call,
-    Candidate,
-    CurationReport,
-    Event,
-    Job,
-    JobRecord,
-    JobResult,
-    Library,
-    MetaLearningConfig,
-    Plan,
-    Reading,
-    Recorded,
-    Retrieved,
-    Score,
-    TemplateSource,
-)
-from crp.stages import Brief, PlanRequest, Route
-from crp_workflows import options
-from crp_workflows.options import Options
+from crp.models import Approval, Carried, Event, Job, JobResult, Library, Standing
+from crp_workflows import attributes
+from crp_workflows.activity_stages import ActivityStages
+from crp_workflows.control import Control
 from crp_workflows.orchestration import Reasoning
-
-T = TypeVar("T")
 
 
 @workflow.defn
@@ -47,19 +24,50 @@ class ReasoningWorkflow:
     """Solve one task. Fails with JobFailed when there is no answer; the job is recorded anyway."""
 
     @workflow.init
-    def __init__(self, job: Job, library: Library) -> None:
-        self._reasoning = Reasoning(job, library, ActivityStages(job))
+    def __init__(self, job: Job, begin: Library | Carried) -> None:
+        self._job = job = _named(job)
+        carried = begin if isinstance(begin, Carried) else None
+        self._library = begin.library if isinstance(begin, Carried) else begin
+        self._control = Control(carried.paused_by if carried else "")
+        self._stages = ActivityStages(job, self._control, carried)
+        self._reasoning = Reasoning(job, self._library, self._stages)
+        if carried:
+            self._reasoning.go_on_from(carried)
         self._reasoning.ledger.on_event = _show
 
     @workflow.run
-    async def run(self, job: Job, library: Library) -> JobResult:
-        result = await self._reasoning.run()
+    async def run(self, job: Job, begin: Library | Carried) -> JobResult:
+        """Begin with a library, or with what the job's last history hands on."""
+        result = await self._until_end_of_history()
+        if result is None:
+            workflow.continue_as_new(args=[self._job, self._carried()])
         if result.status == "cancelled":
             raise asyncio.CancelledError(result.error)
         if result.status == "failed":
             # With the result as a detail: what was there so far is not lost for the client.
             raise ApplicationError(result.error, result, type="JobFailed", non_retryable=True)
         return result
+
+    async def _until_end_of_history(self) -> JobResult | None:
+        """Give the job's result, or None when it has to go on in a new history."""
+        work = asyncio.create_task(self._reasoning.run())
+        try:
+            await workflow.wait_condition(lambda: work.done() or self._control.drained)
+        except asyncio.CancelledError:
+            self._control.release()
+            work.cancel()
+        return None if self._control.drained and not work.done() else await work
+
+    def _carried(self) -> Carried:
+        return Carried(
+            library=self._library,
+            started_at=self._reasoning.started_at,
+            results=self._stages.results.all(),
+            events=tuple(self._reasoning.ledger.events),
+            paused_by=self._control.paused_by,
+        )
+
+    # -- what people may read ------------------------------------------------------------------
 
     @workflow.query
     def events(self, since: int) -> list[Event]:
@@ -71,104 +79,62 @@ class ReasoningWorkflow:
         """Give the answer as soon as it is known, before its record has landed."""
         return self._reasoning.result
 
+    @workflow.query
+    def standing(self) -> Standing:
+        """Say whether the job is paused, waits for a person, and what runs."""
+        return self._control.standing()
 
-class ActivityStages:
-    """The stages as activities: remote, durable, each with a summary for Temporal's UI."""
+    # -- what people may ask; a refusal leaves nothing in the history ----------------------------
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    @workflow.update
+    def pause(self, by: str) -> None:
+        """Let what runs finish, and start nothing new."""
+        self._control.paused_by = by
+        self._reasoning.ledger.say("job.paused", by=by)
 
-    def now(self) -> datetime:
-        return workflow.now()
+    @pause.validator
+    def _may_pause(self, by: str) -> None:
+        _refuse(self._ended() or self._control.no_pause())
 
-    async def route(self, job: Job, library: Library, forced: str | None) -> Route:
-        summary = f"route to {forced}" if forced else "route to a template"
-        return await _run("route", [job, library, forced], Route, options.code(), summary)
+    @workflow.update
+    def resume(self, by: str) -> None:
+        """Go on."""
+        self._control.paused_by = ""
+        self._reasoning.ledger.say("job.resumed", by=by)
 
-    async def sample_pressure(self, alias: str) -> Reading:
-        how = options.pressure(self._job.model(alias))
-        return await _run("sample_pressure", [alias], Reading, how, "sample resource pressure")
+    @resume.validator
+    def _may_resume(self, by: str) -> None:
+        _refuse(self._ended() or self._control.no_resume())
 
-    async def retrieve(
-        self, job: Job, source: TemplateSource, limit: int, min_quality: float
-    ) -> Retrieved:
-        args = [job, source, limit, min_quality]
-        return await _run(
-            "retrieve",
-            args,
-            Retrieved,
-            options.reading(self._job.store_queue),
-            f"{limit} worked examples",
-        )
+    @workflow.update
+    def approve(self, said: Approval) -> None:
+        """Let the plan run, with the changes that a person wants."""
+        self._control.approval = said
 
-    async def probe(self, brief: Brief, call: Call) -> Attempt:
-        return await self._ask("probe", brief, call)
+    @approve.validator
+    def _may_approve(self, said: Approval) -> None:
+        _refuse(self._ended() or self._control.no_approval(said))
 
-    async def extract(self, brief: Brief, call: Call) -> Attempt:
-        return await self._ask("extract", brief, call)
-
-    async def outline(self, brief: Brief, call: Call) -> Attempt:
-        return await self._ask("outline", brief, call)
-
-    async def decompose(self, brief: Brief, request: PlanRequest) -> Plan:
-        summary = f"plan of at most {request.max_steps} steps"
-        return await _run("decompose", [brief, request], Plan, options.code(), summary)
-
-    async def execute(self, brief: Brief, call: Call) -> Attempt:
-        return await self._ask("execute", brief, call)
-
-    async def render(self, brief: Brief, call: Call) -> Attempt:
-        summary = f"join {call.step or 'the outputs'}"
-        return await _run("render", [brief, call], Attempt, options.code(), summary)
-
-    async def synthesize(self, brief: Brief, call: Call) -> Attempt:
-        return await self._ask("synthesize", brief, call)
-
-    async def score(
-        self, brief: Brief, candidates: tuple[Candidate, ...], outputs: dict[str, JsonValue]
-    ) -> tuple[Score, ...]:
-        summary = f"score {', '.join(c.kind for c in candidates)}"
-        args = [brief, candidates, outputs]
-        return tuple(await _run("score", args, list[Score], options.code(), summary))
-
-    async def record(self, record: JobRecord) -> Recorded:
-        summary = f"record the {record.result.status} job"
-        return await _run(
-            "record", [record], Recorded, options.recording(self._job.store_queue), summary
-        )
-
-    async def curate(self, config: MetaLearningConfig) -> CurationReport:
-        return await _run(
-            "curate",
-            [config],
-            CurationReport,
-            options.curating(self._job.store_queue),
-            "curate the library",
-        )
-
-    async def _ask(self, name: str, brief: Brief, call: Call) -> Attempt:
-        """A model call, on the queue of its model."""
-        how = options.model(self._job.model(call.model))
-        what = "/".join(part for part in (call.step, call.item) if part) or "whole task"
-        again = f", attempt {call.number}" if call.number > 1 else ""
-        summary = f"{what}{again} ({call.level.help}, {call.model})"
-        return await _run(name, [brief, call], Attempt, how, summary)
+    def _ended(self) -> str:
+        result = self._reasoning.result
+        return f"the job has ended: {result.status}" if result else ""
 
 
-async def _run(name: str, args: Sequence[Any], result: type[T], how: Options, summary: str) -> T:
-    """Run one activity; its failure comes back as the CRPError that it was."""
-    try:
-        answer: T = await workflow.execute_activity(
-            name, args=args, result_type=result, summary=summary[:200], **how
-        )
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise asyncio.CancelledError from None
-        raise from_failure(error) from None
-    return answer
+def _named(job: Job) -> Job:
+    """Call a job of a schedule as Temporal called its workflow: its input is the same each time."""
+    if job.job_id:
+        return job
+    info = workflow.info()
+    return job.model_copy(update={"job_id": info.workflow_id, "submitted_at": info.start_time})
+
+
+def _refuse(why: str) -> None:
+    if why:
+        raise ApplicationError(why, type="UsageError", non_retryable=True)
 
 
 def _show(event: Event) -> None:
     """Keep Temporal's UI up to date with one readable line."""
     where = event.step or event.stage
     workflow.set_current_details(f"{event.kind} {where}".strip())
+    attributes.follow(event)

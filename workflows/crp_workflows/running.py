@@ -29,6 +29,9 @@ async def run_step(
         reason = f"it needs {', '.join(missing)}"
         job.ledger.finish(planned, "skipped", reason=reason)
         return
+    if planned.id in job.dropped:
+        job.ledger.finish(planned, "unneeded", reason=f"taken out by {job.dropped[planned.id]}")
+        return
     assert job.brief is not None
     step = job.brief.template.step(planned.step)
     call = _call(job, planned, step)

@@ -13,6 +13,7 @@ from crp.models import (
     Attempt,
     Call,
     Candidate,
+    Carried,
     GateDecision,
     Job,
     JobRecord,
@@ -64,8 +65,60 @@ class JobState:
         self.probe_attempt: Attempt | None = None
         self.candidates: dict[str, Candidate] = {}
         self.scores: dict[str, Score] = {}
+        self.asked = 0
+        """Calls that were begun, answered or not."""
+        self.fresh: frozenset[str] = frozenset()
+        """Planned steps that a fork asks anew."""
+        self.dropped: dict[str, str] = {}
+        """Planned steps that a person took out, and who."""
         self.result: JobResult | None = None
         """The answer, as soon as it is known; what became of its trace follows."""
+
+    def go_on_from(self, carried: Carried) -> None:
+        """Begin where the last history of the job ended."""
+        self.started_at = carried.started_at
+        self.ledger.go_on_from(carried.events)
+
+    @property
+    def root(self) -> JobState:
+        """The job that this is a part of, or the job itself."""
+        return self.whole.root if self.whole else self
+
+    def budget_spent(self) -> str:
+        """Say which part of the job's budget is used up, and tell it once; or nothing."""
+        budget, usage = self.job.budget, self.ledger.usage
+        spent = ""
+        if budget.calls is not None and self.asked >= budget.calls:
+            spent = f"{budget.calls} calls"
+        elif budget.tokens is not None and usage.tokens >= budget.tokens:
+            spent = f"{budget.tokens} tokens"
+        elif budget.cost is not None and usage.cost >= budget.cost:
+            spent = f"{budget.cost:g} of money"
+        elif budget.seconds is not None and self.seconds() >= budget.seconds:
+            spent = f"{budget.seconds:g} seconds"
+        if spent:
+            self.ledger.note(f"the budget of {spent} is used up: this is the best answer so far")
+        return f"the budget of {spent} is used up" if spent else ""
+
+    def seconds(self) -> float:
+        """How long the job works already, without the time that it waited for a person."""
+        return (self.ledger.now() - self.started_at).total_seconds() - self.ledger.stood()
+
+    def origin_of(self, call: Call) -> str:
+        """The job whose answer to a call is given again; empty when a model is to be asked."""
+        origin = self.job.origin
+        if origin is None or (origin.step and self._is_fresh(call, origin.step)):
+            return ""
+        return origin.job_id
+
+    def _is_fresh(self, call: Call, begin: str) -> bool:
+        """Whether a call belongs to the step of which a fork begins, or to what depends on it."""
+        if call.stage == "synthesize":
+            return True
+        if call.stage != "execute":
+            return False
+        path = self.ledger.path(call.step if call.item is None else f"{call.step}/{call.item}")
+        return path.split(">")[0] in self.root.fresh
 
     @property
     def profile(self) -> ModelProfile:

@@ -1,0 +1,197 @@
+"""The stages of a job as activities: remote, durable, each with a summary for Temporal's UI.
+
+Every effect of a job goes through `_run`: past the gate of `control`, and from `carrying` when an
+earlier history of the job has the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import JsonValue
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from crp.failures import from_failure
+from crp.models import (
+    Approval,
+    Attempt,
+    Call,
+    Candidate,
+    Carried,
+    CurationReport,
+    Job,
+    JobRecord,
+    Library,
+    MetaLearningConfig,
+    Plan,
+    Reading,
+    Recorded,
+    Retrieved,
+    Score,
+    TemplateSource,
+)
+from crp.stages import Brief, PlanRequest, Route
+from crp_workflows import options
+from crp_workflows.carrying import Results, call_key
+from crp_workflows.control import Control
+from crp_workflows.options import Options
+
+T = TypeVar("T")
+
+BREATH = 200
+"""Answers given again after which a timer ends the workflow task: Temporal allows one 2 s."""
+
+
+class ActivityStages:
+    """Carry out every stage as an activity. Implements `crp.stages.Stages`."""
+
+    def __init__(self, job: Job, control: Control, carried: Carried | None = None) -> None:
+        self._job = job
+        self._control = control
+        self.results = Results(carried)
+        self._again = 0
+        self._turns: dict[str, int] = {}
+
+    def now(self) -> datetime:
+        return workflow.now()
+
+    async def route(self, job: Job, library: Library, forced: str | None) -> Route:
+        summary = f"route to {forced}" if forced else "route to a template"
+        return await self._run("route", [job, library, forced], Route, options.code(), summary)
+
+    async def sample_pressure(self, alias: str) -> Reading:
+        how = options.pressure(self._job.model(alias))
+        return await self._run("sample_pressure", [alias], Reading, how, "sample resource pressure")
+
+    async def retrieve(
+        self, job: Job, source: TemplateSource, limit: int, min_quality: float
+    ) -> Retrieved:
+        args = [job, source, limit, min_quality]
+        return await self._run(
+            "retrieve",
+            args,
+            Retrieved,
+            options.reading(self._job.store_queue),
+            f"{limit} worked examples",
+        )
+
+    async def probe(self, brief: Brief, call: Call) -> Attempt:
+        return await self._ask("probe", brief, call)
+
+    async def extract(self, brief: Brief, call: Call) -> Attempt:
+        return await self._ask("extract", brief, call)
+
+    async def outline(self, brief: Brief, call: Call) -> Attempt:
+        return await self._ask("outline", brief, call)
+
+    async def decompose(self, brief: Brief, request: PlanRequest) -> Plan:
+        summary = f"plan of at most {request.max_steps} steps"
+        return await self._run("decompose", [brief, request], Plan, options.code(), summary)
+
+    async def approval(self, plan: Plan) -> Approval:
+        """Wait for a person, for days if need be."""
+        key = self._turn("approval")
+        if self.results.known(key):
+            return await self._given_again(key, Approval)
+        control = self._control
+        control.asked_about, control.approval = plan, None
+        await workflow.wait_condition(lambda: control.approval is not None)
+        said, control.asked_about = control.approval, None
+        assert said is not None
+        self.results.keep(key, said, Approval)
+        return said
+
+    async def execute(self, brief: Brief, call: Call) -> Attempt:
+        return await self._ask("execute", brief, call)
+
+    async def render(self, brief: Brief, call: Call) -> Attempt:
+        summary = f"join {call.step or 'the outputs'}"
+        return await self._run("render", [brief, call], Attempt, options.code(), summary, call)
+
+    async def synthesize(self, brief: Brief, call: Call) -> Attempt:
+        return await self._ask("synthesize", brief, call)
+
+    async def score(
+        self, brief: Brief, candidates: tuple[Candidate, ...], outputs: dict[str, JsonValue]
+    ) -> tuple[Score, ...]:
+        summary = f"score {', '.join(c.kind for c in candidates)}"
+        args = [brief, candidates, outputs]
+        return tuple(await self._run("score", args, list[Score], options.code(), summary))
+
+    async def record(self, record: JobRecord) -> Recorded:
+        summary = f"record the {record.result.status} job"
+        return await self._run(
+            "record",
+            [record],
+            Recorded,
+            options.recording(self._job.store_queue),
+            summary,
+            paused_too=True,
+        )
+
+    async def curate(self, config: MetaLearningConfig) -> CurationReport:
+        return await self._run(
+            "curate",
+            [config],
+            CurationReport,
+            options.curating(self._job.store_queue),
+            "curate the library",
+            paused_too=True,
+        )
+
+    async def _ask(self, name: str, brief: Brief, call: Call) -> Attempt:
+        """A model call, on the queue of its model."""
+        how = options.model(self._job.model(call.model))
+        what = "/".join(part for part in (call.step, call.item) if part) or "whole task"
+        again = f", attempt {call.number}" if call.number > 1 else ""
+        summary = f"{what}{again} ({call.level.help}, {call.model})"
+        return await self._run(name, [brief, call], Attempt, how, summary, call)
+
+    async def _run(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kind: type[T],
+        how: Options,
+        summary: str,
+        call: Call | None = None,
+        *,
+        paused_too: bool = False,
+    ) -> T:
+        """Run one activity once in the life of the job; its failure comes back as a CRPError."""
+        key = call_key(name, call) if call else self._turn(name)
+        if self.results.known(key):
+            return await self._given_again(key, kind)
+        control = self._control
+        await workflow.wait_condition(lambda: control.lets(paused_too=paused_too))
+        control.under_way += 1
+        try:
+            answer: T = await workflow.execute_activity(
+                name, args=args, result_type=kind, summary=summary[:200], **how
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from None
+            failure = from_failure(error)
+            self.results.keep(key, failure, kind)
+            raise failure from None
+        finally:
+            control.under_way -= 1
+            control.closing |= workflow.info().is_continue_as_new_suggested()
+        self.results.keep(key, answer, kind)
+        return answer
+
+    async def _given_again(self, key: str, kind: type[T]) -> T:
+        self._again += 1
+        if self._again % BREATH == 0:
+            await asyncio.sleep(0.001)
+        return self.results.again(key, kind)
+
+    def _turn(self, name: str) -> str:
+        """What an effect is known by that the job has one after the other."""
+        self._turns[name] = self._turns.get(name, 0) + 1
+        return f"{name} {self._turns[name]}"

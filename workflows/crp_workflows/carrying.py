@@ -1,0 +1,68 @@
+"""How a job goes on in a new history without doing anything twice.
+
+Temporal's histories must stay short. When one has become long, the job stops at its gate, lets
+what is under way finish, and starts again from the top with all results that it has so far; each
+effect that is asked for again is answered from them. So the path of the job stays one path, and
+nothing needs to know at which of its places it was. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from temporalio.exceptions import ApplicationError
+
+from crp.errors import CRPError
+from crp.failures import from_failure, to_failure
+from crp.models import Call, Carried, Kept
+
+T = TypeVar("T")
+
+
+class Results:
+    """What the effects of a job gave, by what was asked."""
+
+    def __init__(self, carried: Carried | None = None) -> None:
+        self._before: dict[str, Kept] = dict(carried.results) if carried else {}
+        self._given: dict[str, tuple[Any, Any]] = {}
+
+    def known(self, key: str) -> bool:
+        """Whether an earlier history has the answer."""
+        return key in self._before
+
+    def again(self, key: str, kind: type[T]) -> T:
+        """Give an answer once more, or raise the error that it was."""
+        kept = self._before[key]
+        if kept.error:
+            failure = ApplicationError(kept.message, kept.value, type=kept.error)
+            raise from_failure(failure)
+        answer: T = TypeAdapter(kind).validate_python(kept.value)
+        return answer
+
+    def keep(self, key: str, answer: Any, kind: Any) -> None:
+        """Remember an answer of this history; an error is an answer as well."""
+        self._given[key] = (answer, kind)
+
+    def all(self) -> dict[str, Kept]:
+        """Everything known so far, as it is handed on."""
+        return self._before | {key: _kept(*given) for key, given in self._given.items()}
+
+
+def _kept(answer: Any, kind: Any) -> Kept:
+    if isinstance(answer, CRPError):
+        failure = to_failure(answer)
+        details = failure.details[0] if failure.details else {}
+        return Kept(error=type(answer).__name__, message=str(answer), value=details)
+    return Kept(value=TypeAdapter(kind).dump_python(answer, mode="json"))
+
+
+def call_key(name: str, call: Call) -> str:
+    """What a call is known by: the same in every history of the job.
+
+    Not by what other steps made: they came in some order, and are the same by what stands here.
+    """
+    told = call.model_dump_json(exclude={"outputs", "hints", "critique", "draft", "origin"})
+    about = hashlib.sha256(repr(call.draft).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{name} {told} {about}"
