@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import retrieval
+from bench import retrieval, store
 from crp.cli.terminal import console, print_table, say
 from crp.errors import CRPError
 
@@ -285,6 +285,7 @@ def _fail(message: str, code: int = 2) -> None:
 
 
 app.command("retrieval")(retrieval.command)
+app.command("store")(store.command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

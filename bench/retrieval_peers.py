@@ -11,15 +11,16 @@ import heapq
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import psutil
 
-from bench.library_corpus import Task, Trace, library
+from bench.library_corpus import Task, Trace, read
 from crp_analytics import index_file, schema
 from crp_analytics.index import Index
 from crp_analytics.retrieval import Ranking, Request, rank, rank_by_sql
@@ -27,7 +28,6 @@ from crp_analytics.words import words
 
 BEST = 3
 LEAST = 0.7
-ADDED = 1_000
 BATCH = 20_000
 
 
@@ -38,7 +38,7 @@ class Peer(ABC):
         self.folder = folder
 
     @abstractmethod
-    def build(self, size: int) -> None: ...
+    def build(self, library: Iterable[Trace]) -> None: ...
 
     @abstractmethod
     def ask(self, task: Task) -> list[int]: ...
@@ -56,11 +56,10 @@ class Peer(ABC):
 class InMemory(Peer):
     """The index alone."""
 
-    def build(self, size: int) -> None:
+    def build(self, library: Iterable[Trace]) -> None:
         self.index = Index()
-        for trace in library(size):
+        for trace in library:
             self.add(trace)
-        self.index.position = size
 
     def add(self, trace: Trace) -> None:
         number, kind, its_class, quality, created, text = trace
@@ -78,20 +77,23 @@ class InMemory(Peer):
         self.index, _ = index_file.read(self.folder / index_file.NAME)
 
 
+class NewType(InMemory):
+    """The same when the library has nothing of the task's type: all of it is searched."""
+
+    def ask(self, task: Task) -> list[int]:
+        return super().ask(task._replace(task_type="new"))
+
+
 class Sql(Peer):
     """The tables of the store, ranked by SQL."""
 
-    def build(self, size: int) -> None:
+    def build(self, library: Iterable[Trace]) -> None:
         self.load()
         schema.migrate(self.connection)
-        batch: list[Trace] = []
-        for trace in library(size):
-            batch.append(trace)
-            if len(batch) == BATCH:
-                self._append(batch)
-                batch = []
-        self._append(batch)
-        self.connection.execute("UPDATE journal_position SET sequence = ?", [size])
+        traces = iter(library)
+        while batch := list(islice(traces, BATCH)):
+            self._append(batch)
+        self.connection.execute(MOVE)
         self.connection.execute("CHECKPOINT")
 
     def ask(self, task: Task) -> list[int]:
@@ -126,8 +128,8 @@ class Sql(Peer):
 class InStore(Sql):
     """The index with the tables, as the store uses it: they give the ids."""
 
-    def build(self, size: int) -> None:
-        super().build(size)
+    def build(self, library: Iterable[Trace]) -> None:
+        super().build(library)
         self.index = Index()
         self.index.follow(self.connection)
 
@@ -148,10 +150,10 @@ class InStore(Sql):
 class Fts5(Peer):
     """SQLite's full-text index, best by BM25, in the same task type."""
 
-    def build(self, size: int) -> None:
+    def build(self, library: Iterable[Trace]) -> None:
         self.load()
         self.connection.execute("CREATE VIRTUAL TABLE t USING fts5(text, kind UNINDEXED)")
-        rows = ((t.number, t.text, t.task_type) for t in library(size))
+        rows = ((t.number, t.text, t.task_type) for t in library)
         self.connection.executemany(INSERT, rows)
         self.connection.commit()
 
@@ -173,9 +175,9 @@ class Fts5(Peer):
 class Loop(Peer):
     """Every trace's words in a set, and a loop: the brute force that the others are held to."""
 
-    def build(self, size: int) -> None:
+    def build(self, library: Iterable[Trace]) -> None:
         self.known: list[tuple[Trace, frozenset[str]]] = []
-        for trace in library(size):
+        for trace in library:
             self.add(trace)
 
     def add(self, trace: Trace) -> None:
@@ -204,6 +206,7 @@ def _request(task: Task) -> Request:
 
 PEERS: dict[str, type[Peer]] = {
     "index": InMemory,
+    "index, new task type": NewType,
     "index in the store": InStore,
     "DuckDB SQL": Sql,
     "SQLite FTS5": Fts5,
@@ -211,11 +214,16 @@ PEERS: dict[str, type[Peer]] = {
 }
 
 
-def measure(name: str, folder: Path, size: int, tasks: list[Task], warm: int) -> dict[str, Any]:
-    """Measure one way, in this process. The first `warm` tasks are asked and not counted."""
+def measure(
+    name: str, folder: Path, library: Path, more: list[Trace], tasks: list[Task], warm: int
+) -> dict[str, Any]:
+    """Measure one way, in this process: build it from the library's file, ask, add more.
+
+    The first `warm` tasks are asked and not counted.
+    """
     before = _memory()
     peer = PEERS[name](folder)
-    build, _ = _timed(partial(peer.build, size))
+    build, _ = _timed(partial(peer.build, read(library)))
     grown = _memory() - before
     save, _ = _timed(peer.save)
     has_file = any(folder.iterdir())
@@ -224,11 +232,9 @@ def measure(name: str, folder: Path, size: int, tasks: list[Task], warm: int) ->
         peer.ask(task)
     answers = [_timed(partial(peer.ask, task)) for task in tasks[warm:]]
     asked = _memory() - before
-    more = [t._replace(number=size + n) for n, t in enumerate(library(ADDED), 1)]
     added = [_timed(partial(peer.add, trace))[0] for trace in more]
     return {
         "name": name,
-        "size": size,
         "build": build,
         "save": save,
         "load": load,
@@ -238,6 +244,7 @@ def measure(name: str, folder: Path, size: int, tasks: list[Task], warm: int) ->
         "ask": [seconds for seconds, _ in answers],
         "add": added,
         "best": [found for _, found in answers],
+        "origins": [task.origin for task in tasks[warm:]],
     }
 
 
@@ -256,5 +263,6 @@ COLUMNS = [
     *("trace_id", "journal_sequence", "task_type", "task_summary", "steps", "model_class"),
     *("quality_score", "created_unix", "word_count", "status", "changed_sequence"),
 ]
+MOVE = "UPDATE journal_position SET sequence = (SELECT max(journal_sequence) FROM traces)"
 INSERT = "INSERT INTO t(rowid, text, kind) VALUES (?, ?, ?)"
 MATCH = f"SELECT rowid FROM t WHERE t MATCH ? AND kind = ? ORDER BY rank LIMIT {BEST}"

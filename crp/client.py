@@ -8,7 +8,6 @@ embedded engine where no other Temporal is configured. How a job is followed sta
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -16,23 +15,29 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client, RPCError, WorkflowExecution, WorkflowHandle
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDReusePolicy
 from temporalio.service import RetryConfig, RPCStatusCode
 
+from crp import connection, facts
 from crp.blobs import BlobStore
 from crp.config import Settings
-from crp.errors import ConfigError, EngineError, NotFound
+from crp.encryption import keyring
+from crp.errors import EngineError, NotFound
 from crp.failures import from_failure
 from crp.language.shapes import suggest
 from crp.models import JobResult
 from crp.plugin import CRPPlugin
 from crp.request import Request
+from crp.searching import attributes_of
 from crp.stages import WORKFLOW_QUEUE
+from crp.telemetry import tracing
 from crp_workflows.reasoning import ReasoningWorkflow
 
 Say = Callable[[str], None]
 
-JOBS = "WorkflowType = 'ReasoningWorkflow'"
+HISTORIES = "WorkflowType = 'ReasoningWorkflow'"
+JOBS = f"{HISTORIES} AND ExecutionStatus != 'ContinuedAsNew'"
+"""A long job has several histories; the last one is the job."""
 RUNNING = f"{JOBS} AND ExecutionStatus = 'Running'"
 
 BRIEF_RETRIES = RetryConfig(max_elapsed_time_millis=3000)
@@ -92,42 +97,31 @@ async def connect_running(settings: Settings) -> Engine | None:
 async def connect_to(
     settings: Settings, address: str, retries: RetryConfig = BRIEF_RETRIES
 ) -> Client:
-    """Connect a client that knows our types. Raises EngineError, ConfigError for a missing key."""
-    given = settings.temporal
+    """Connect a client that knows our types.
+
+    Raises EngineError, and ConfigError for a key or a certificate that can not be read.
+    """
+    remote = connection.arguments(settings.temporal)
+    plugin = CRPPlugin(BlobStore(settings.home / "blobs"), keys=keyring(settings))
+    plugins = [plugin, *tracing.plugins(settings.telemetry)]
     try:
-        return await Client.connect(
-            address,
-            namespace=given.namespace,
-            api_key=_api_key(given.api_key_env),
-            tls=given.tls or None,
-            plugins=[CRPPlugin(BlobStore(settings.home / "blobs"))],
-            retry_config=retries,
-        )
+        return await Client.connect(address, plugins=plugins, retry_config=retries, **remote)
     except (RuntimeError, RPCError, ValueError) as error:
-        raise EngineError(f"Temporal at {address} can not be reached: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    """The last message in what the core says, which wraps it several times."""
-    text = str(error).strip() or type(error).__name__
-    messages = re.findall(r'message: "([^"]+)"', text)
-    return messages[-1] if messages else text.splitlines()[0]
-
-
-def _api_key(variable: str) -> str | None:
-    if not variable:
-        return None
-    if key := os.environ.get(variable, "").strip():
-        return key
-    raise ConfigError(f"setting temporal.api_key_env: the variable {variable!r} is not set")
+        why = connection.explained(error)
+        raise EngineError(f"Temporal at {address} can not be reached: {why}") from None
 
 
 # -- submitting -----------------------------------------------------------------------------------
 
 
-async def submit(engine: Engine, request: Request) -> str:
-    """Start a job that goes on whatever becomes of this process; give its id."""
-    job = request.job()
+async def submit(engine: Engine, request: Request, *, job_id: str = "", batch: str = "") -> str:
+    """Start a job that goes on whatever becomes of this process; give its id.
+
+    `job_id` names it instead of chance. Raises WorkflowAlreadyStartedError when there is such a
+    job, running or finished.
+    """
+    blobs = BlobStore(engine.settings.home / "blobs")
+    job = await asyncio.to_thread(facts.put_away, request.job(job_id), blobs)
     first_line = request.task.text.strip().splitlines()[0][:200]
     try:
         await engine.client.start_workflow(
@@ -138,6 +132,11 @@ async def submit(engine: Engine, request: Request) -> str:
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             memo={"task": first_line, "request": request.digest},
             static_summary=first_line,
+            search_attributes=await attributes_of(engine.client, job, batch),
+            # Every activity of the job inherits it.
+            priority=Priority(
+                priority_key=request.priority, fairness_key=request.fairness_key or None
+            ),
         )
     except RPCError as error:
         raise from_failure(error) from None

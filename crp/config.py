@@ -11,13 +11,22 @@ Nothing here is imported by workflow code.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,6 +37,10 @@ from pydantic_settings import (
 
 from crp.errors import ConfigError
 from crp.models import Capability, MetaLearningConfig, ModelProfile
+from crp.telemetry.settings import TelemetrySettings
+
+if TYPE_CHECKING:
+    from temporalio.envconfig import ClientConfigProfile
 
 CUT_POINTS = (0.5, 2.0, 9.0)
 """Parameters in billions at which capability 1, 2 and 3 begin (spec, section 2)."""
@@ -42,6 +55,23 @@ def capability_of(billions: float, cut_points: tuple[float, float, float] = CUT_
     return sum(billions >= point for point in cut_points)
 
 
+def _variable(name: str) -> str:
+    # Who mistakes it for the key itself must not find the key in an error or a history.
+    if name and not re.fullmatch(r"[A-Za-z_]\w{0,99}", name, re.ASCII):
+        raise ValueError("this is not the name of an environment variable")
+    return name
+
+
+def _absolute(path: str) -> str:
+    # The processes of the engine run in another directory.
+    return str(Path(path).expanduser().absolute()) if path else ""
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+"""The name of an environment variable, never what it holds."""
+File = Annotated[str, AfterValidator(_absolute)]
+
+
 class ModelSettings(BaseModel):
     """One model alias."""
 
@@ -51,8 +81,8 @@ class ModelSettings(BaseModel):
     name: str = ""
     base_url: str = ""
     """Up to and without `/chat/completions`, such as http://127.0.0.1:11434/v1."""
-    api_key_env: str = ""
-    api_key_file: str = ""
+    api_key_env: Variable = ""
+    api_key_file: File = ""
     capability: Capability | None = None
     parameters: float | None = Field(default=None, gt=0)
     """In billions; the capability is derived from it when it is not given."""
@@ -70,7 +100,8 @@ class ModelSettings(BaseModel):
     @classmethod
     def _without_secrets(cls, base_url: str) -> str:
         # It is frozen into every job, and so into histories and traces.
-        if "@" in urlsplit(base_url).netloc:
+        parts = urlsplit(base_url)
+        if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("a key or password does not belong here: name it by api_key_env")
         return base_url
 
@@ -117,8 +148,53 @@ class TemporalSettings(BaseModel):
 
     address: str = ""
     namespace: str = "default"
-    api_key_env: str = ""
+    profile: str = ""
+    """A profile of Temporal's own configuration file; what stands here wins over it."""
+    api_key_env: Variable = ""
+    api_key_file: File = ""
     tls: bool = False
+    """Encrypt the connection; any of the files below, and an API key, do so too."""
+    tls_ca_file: File = ""
+    """Who may have signed the server's certificate; empty: those that the machine trusts."""
+    tls_cert_file: File = ""
+    """Our own certificate and its key, for a server that asks for them (mTLS)."""
+    tls_key_file: File = ""
+    tls_server_name: str = ""
+    """The name in the server's certificate, where it is not the address."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> TemporalSettings:
+        if self.api_key_env and self.api_key_file:
+            raise ValueError("give one of api_key_env and api_key_file")
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise ValueError("tls_cert_file and tls_key_file belong together")
+        remote = (self.tls, self.tls_ca_file, self.tls_cert_file, self.tls_server_name)
+        if not (self.address or self.profile) and any((*remote, *self._key_settings)):
+            raise ValueError("TLS and keys are for a Temporal of your own: set temporal.address")
+        return self
+
+    @property
+    def _key_settings(self) -> tuple[str, str]:
+        return self.api_key_env, self.api_key_file
+
+
+class EncryptionSettings(BaseModel):
+    """Where the keys are that encrypt what Temporal keeps. Neither: it is kept in clear."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys_file: File = ""
+    keys_env: Variable = ""
+
+    @property
+    def on(self) -> bool:
+        return bool(self.keys_file or self.keys_env)
+
+    @model_validator(mode="after")
+    def _one(self) -> EncryptionSettings:
+        if self.keys_file and self.keys_env:
+            raise ValueError("give one of keys_file and keys_env")
+        return self
 
 
 class EmbeddedSettings(BaseModel):
@@ -156,7 +232,9 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("crp")))
     """Where model files are kept; may be shared by many homes."""
     temporal: TemporalSettings = TemporalSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     cut_points: tuple[float, float, float] = CUT_POINTS
     reasoning: dict[str, Any] = Field(default_factory=dict)
@@ -220,13 +298,42 @@ def load_settings(home: str | Path | None = None, **overrides: Any) -> Settings:
     """
     base = Path(home or os.environ.get("CRP_HOME") or platformdirs.user_data_dir("crp"))
     try:
-        return Settings(home=base.expanduser().absolute(), **overrides)
+        return _with_profile(Settings(home=base.expanduser().absolute(), **overrides))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config.toml or crp.toml is not valid TOML: {error}") from None
     except SettingsError as error:
         raise ConfigError(str(error)) from None
+
+
+def _with_profile(settings: Settings) -> Settings:
+    """Take address and namespace from Temporal's profile, where our settings give none."""
+    given = settings.temporal
+    if not given.profile:
+        return settings
+    found = temporal_profile(given.profile)
+    ours = given.namespace if given.namespace != "default" else ""
+    where = {
+        "address": given.address or found.address or "localhost:7233",
+        "namespace": ours or found.namespace or "default",
+    }
+    return settings.model_copy(update={"temporal": given.model_copy(update=where)})
+
+
+def temporal_profile(name: str) -> ClientConfigProfile:
+    """Read a profile of Temporal's own configuration, its file and its variables.
+
+    Raises ConfigError.
+    """
+    from temporalio.envconfig import ClientConfigProfile
+
+    try:
+        return ClientConfigProfile.load(name)
+    except (RuntimeError, ValueError) as error:
+        # Only the first line: the next ones show the file, which may hold a key.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"setting temporal.profile: {name!r}: {reason}") from None
 
 
 def _explain(error: ValidationError, under: str = "") -> str:

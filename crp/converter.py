@@ -7,6 +7,9 @@ payloads, such as the brief that all calls of a job share, lie there once. A pay
 job, also when no history names it: answers of queries do not come into one. Blobs must live at
 least as long as histories, and every worker and client needs the same directory.
 
+Where there are keys, payloads are encrypted first, the blobs too, and so are the messages and stack
+traces of failures, which Temporal would keep beside the payloads.
+
 Import it where clients and workers are made, never in workflow code: it does I/O.
 """
 
@@ -16,10 +19,14 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 
+from google.protobuf.json_format import Parse
 from temporalio.api.common.v1 import Payload
+from temporalio.api.sdk.v1.external_storage_pb2 import ExternalStorageReference
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import (
     DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
     ExternalStorage,
     StorageDriver,
     StorageDriverClaim,
@@ -28,21 +35,36 @@ from temporalio.converter import (
 )
 
 from crp.blobs import BlobStore
+from crp.codec import EncryptionCodec
+from crp.encryption import Keyring
 from crp.errors import StoreError
 
 DRIVER = "crp-blobs"
 """Part of every reference in a history: never change it."""
+_REFERENCE = ExternalStorageReference.DESCRIPTOR.full_name.encode()
 
 
-def data_converter(blobs: BlobStore | None, threshold: int = 4096) -> DataConverter:
+def data_converter(
+    blobs: BlobStore | None, threshold: int = 4096, keys: Keyring | None = None
+) -> DataConverter:
     """Make the converter for clients, workers and replayers.
 
     Payloads of at least `threshold` bytes go to `blobs`; with None everything stays in Temporal.
+    Without keys nothing is encrypted, and what is can not be read: KeyMissing says so.
     """
-    if blobs is None:
-        return pydantic_data_converter
-    storage = ExternalStorage(drivers=[BlobDriver(blobs)], payload_size_threshold=threshold)
-    return dataclasses.replace(pydantic_data_converter, external_storage=storage)
+    storage = (
+        ExternalStorage(drivers=[BlobDriver(blobs)], payload_size_threshold=threshold)
+        if blobs is not None
+        else None
+    )
+    return dataclasses.replace(
+        pydantic_data_converter,
+        payload_codec=EncryptionCodec(keys or Keyring()),
+        failure_converter_class=(
+            DefaultFailureConverterWithEncodedAttributes if keys else DefaultFailureConverter
+        ),
+        external_storage=storage,
+    )
 
 
 class BlobDriver(StorageDriver):
@@ -69,6 +91,18 @@ class BlobDriver(StorageDriver):
     ) -> list[Payload]:
         """Read payloads back; raises NotFound when one is gone, StoreError when it is damaged."""
         return await asyncio.to_thread(lambda: [self._get(claim) for claim in claims])
+
+    def fetched(self, payload: Payload) -> Payload:
+        """Give what a reference to this store refers to, and any other payload as it is.
+
+        Raises NotFound and StoreError.
+        """
+        if payload.metadata.get("messageType") != _REFERENCE:
+            return payload
+        reference = Parse(payload.data, ExternalStorageReference())
+        if reference.driver_name != DRIVER:
+            return payload
+        return self._get(StorageDriverClaim(claim_data=dict(reference.claim_data)))
 
     def _put(self, payload: Payload, owner: str) -> StorageDriverClaim:
         # Metadata is a protobuf map: without `deterministic` equal payloads may differ in bytes.

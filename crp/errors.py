@@ -6,6 +6,7 @@ CRPError                      one clear message, an exit code, never a traceback
 ├── TemplateError        3    a template has mistakes; carries every one with its position
 ├── NotFound             4    a job, template, trace or model that does not exist
 ├── EngineError          5    the embedded engine or Temporal can not be used
+│   └── KeyMissing            what was encrypted with a key that is not here: tried again
 ├── ModelError           6    the language model
 │   ├── ModelUnavailable      time-out, connection, 5xx, half an answer: worth another try
 │   ├── RateLimited           429: worth another try, after `retry_after` seconds
@@ -60,6 +61,12 @@ class NotFound(CRPError):
 
 class EngineError(CRPError):
     exit_code = 5
+
+
+class KeyMissing(EngineError):
+    """A worker that has the key may come: nothing is lost meanwhile."""
+
+    retryable = True
 
 
 class ModelError(CRPError):

@@ -36,7 +36,7 @@ from crp.errors import (
     StoreUnavailable,
     TemplateError,
 )
-from crp.models import Problem, TransportFailure
+from crp.models import Kept, Problem, TransportFailure
 from crp.stages import STAGES
 
 LONGEST_MESSAGE = 4000
@@ -80,6 +80,18 @@ def from_failure(exc: BaseException) -> CRPError:
                 return NotFound(error.message)
             return EngineError(f"Temporal can not be used: {error.message}")
     return JobFailed(f"an error in the engine: {type(exc).__name__}: {exc}")
+
+
+def packed(error: CRPError) -> Kept:
+    """Give an error as data, for a job's next history."""
+    return Kept(error=type(error).__name__, message=str(error), value=_details(error))
+
+
+def unpacked(kept: Kept) -> CRPError:
+    """Make the error that `packed` was given."""
+    known = {cls.__name__: cls for cls in _classes(CRPError)}
+    details = kept.value if isinstance(kept.value, dict) else {}
+    return _rebuilt(known.get(kept.error, JobFailed), kept.message, details)
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:

@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
@@ -30,11 +32,14 @@ from crp.client import Engine, handle
 from crp.errors import CRPError, JobFailed
 from crp.failures import from_failure
 from crp.models import Event, JobResult
+from crp_workflows.attributes import ENDED
 
 EVERY = 0.25
 """Seconds between two looks."""
 QUIET = 5.0
 """Seconds without an event after which the pending calls are looked at."""
+PROGRESS_EVERY = 1.0
+"""Seconds between two looks at calls that are under way, for who wants to see them."""
 RECORD_WITHIN = 15.0
 """Seconds that an answer waits for its record before it is given without."""
 RPC = timedelta(seconds=5)
@@ -64,13 +69,40 @@ class Ended(NamedTuple):
     """False: the answer is there, its record has not landed yet."""
 
 
-async def follow(engine: Engine, job_id: str, view: View) -> Ended:
+@dataclass(frozen=True)
+class Progress:
+    """How far one model call is that is under way, by its last heartbeat."""
+
+    step: str
+    """The step, or `probe` for the whole task."""
+    attempt: int
+    tokens: int
+    seconds: float
+    text: str
+    """The end of what it has written so far."""
+    kind: Literal["progress"] = "progress"
+
+
+Watcher = Callable[[Sequence[Progress]], None]
+"""Is told of all model calls that are under way, again and again."""
+
+
+async def follow(
+    engine: Engine, job_id: str, view: View, on_progress: Watcher | None = None
+) -> Ended:
     """Tell `view` everything that happens to a job and give its end.
 
     Cancelling this leaves the job running. Raises NotFound, and EngineError when the engine can
     not be started again.
     """
-    return await _Follower(engine, job_id, view).run()
+    follower = _Follower(engine, job_id, view)
+    follower.on_progress = on_progress
+    return await follower.run()
+
+
+async def end_of(engine: Engine, job_id: str, view: View) -> Ended:
+    """Give the end of a job without looking at what happens until then: one open request."""
+    return await _Follower(engine, job_id, view).end()
 
 
 class _Follower:
@@ -82,11 +114,13 @@ class _Follower:
         self.changed = time.monotonic()
         self.answered: float | None = None
         self.noted = ""
+        self.on_progress: Watcher | None = None
+        self.progressed = 0.0
         self.names: dict[str, str] = {}
         """What Temporal's activities are about, by their id."""
 
     async def run(self) -> Ended:
-        end = asyncio.create_task(self._end())
+        end = asyncio.create_task(self.end())
         try:
             while not end.done():
                 await self._look()
@@ -102,7 +136,7 @@ class _Follower:
 
     # -- the end ----------------------------------------------------------------------------------
 
-    async def _end(self) -> Ended:
+    async def end(self) -> Ended:
         while True:
             try:
                 return Ended(await handle(self.engine, self.job_id).result(rpc_timeout=None))
@@ -142,6 +176,7 @@ class _Follower:
         try:
             for event in await self._events():
                 self._tell(event)
+            await self._show_progress()
             if time.monotonic() - self.changed > QUIET:
                 await self._explain_silence()
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
@@ -158,7 +193,7 @@ class _Follower:
     def _tell(self, event: Event) -> None:
         self.seen = event.sequence + 1
         self.changed, self.noted = time.monotonic(), ""
-        if event.kind.startswith("job.") and event.kind != "job.started":
+        if event.kind in ENDED:
             self.answered = time.monotonic()
         self.view.event(event)
 
@@ -180,11 +215,31 @@ class _Follower:
         await self.engine.revive()
         await asyncio.sleep(EVERY)
 
+    # -- calls that are under way -----------------------------------------------------------------
+
+    async def _show_progress(self) -> None:
+        if self.on_progress is None or time.monotonic() - self.progressed < PROGRESS_EVERY:
+            return
+        self.progressed = time.monotonic()
+        found = [_progress(await self._beat(activity)) for activity in await self._pending()]
+        self.on_progress([progress for progress in found if progress])
+
+    async def _pending(self) -> Sequence[PendingActivityInfo]:
+        description = await handle(self.engine, self.job_id).describe(rpc_timeout=RPC)
+        return description.raw_description.pending_activities
+
+    async def _beat(self, activity: PendingActivityInfo) -> dict[str, Any]:
+        """What an activity said of itself last; nothing when it has not begun."""
+        if not activity.heartbeat_details.payloads:
+            return {}
+        converter = self.engine.client.data_converter
+        (beat,) = await converter.decode(activity.heartbeat_details.payloads[:1])
+        return beat if isinstance(beat, dict) else {}
+
     # -- why nothing happens ----------------------------------------------------------------------
 
     async def _explain_silence(self) -> None:
-        description = await handle(self.engine, self.job_id).describe(rpc_timeout=RPC)
-        pending = description.raw_description.pending_activities
+        pending = await self._pending()
         if any(a.activity_id not in self.names for a in pending):
             await self._read_names()
         told = [line for a in pending if (line := await self._about(a))]
@@ -193,12 +248,12 @@ class _Follower:
     async def _about(self, activity: PendingActivityInfo) -> str:
         name = self.names.get(activity.activity_id) or activity.activity_type.name
         if activity.HasField("last_failure"):
-            why = activity.last_failure.message.strip().splitlines() or ["it failed"]
+            failure = await self.engine.client.data_converter.decode_failure(activity.last_failure)
+            said = str(getattr(failure, "message", failure))
+            why = said.strip().splitlines() or ["it failed"]
             return f"{name}: {why[0][:160]}, attempt {activity.attempt}"
-        if activity.heartbeat_details.payloads:
-            converter = self.engine.client.data_converter
-            (beat,) = await converter.decode(activity.heartbeat_details.payloads[:1])
-            if isinstance(beat, dict) and beat.get("tokens"):
+        if beat := await self._beat(activity):
+            if beat.get("tokens"):
                 return f"{name}: the model is writing, {beat['tokens']} tokens so far"
             return f"{name}: waiting for the model"
         return f"{name}: waiting for a worker"
@@ -212,3 +267,17 @@ class _Follower:
                 (summary,) = await converter.decode([event.user_metadata.summary], [str])
                 activity_id = event.activity_task_scheduled_event_attributes.activity_id
                 self.names[activity_id] = re.sub(r" \(.*\)$|, attempt \d+.*$", "", str(summary))
+
+
+def _progress(beat: dict[str, Any]) -> Progress | None:
+    """Read a heartbeat of a model call; None for one of something else, or of another version."""
+    try:
+        return Progress(
+            step=str(beat["step"]),
+            attempt=int(beat["attempt"]),
+            tokens=int(beat["tokens"]),
+            seconds=float(beat["seconds"]),
+            text=str(beat["text"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None

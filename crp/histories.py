@@ -17,7 +17,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, RPCError, WorkflowExecution
 
 from crp.blobs import BlobStore
-from crp.client import JOBS, connect_to
+from crp.client import HISTORIES, connect_to
 from crp.config import ModelSettings, Settings
 from crp.errors import EngineError, NotFound, StoreError
 from crp.failures import from_failure
@@ -45,7 +45,7 @@ DECISIONS: dict[str, tuple[list[type], type]] = {
 async def decisions(client: Client, blobs: BlobStore) -> AsyncIterator[Found]:
     """Give every decision of the store that the server still knows of. Raises EngineError."""
     try:
-        async for execution in client.list_workflows(JOBS):
+        async for execution in client.list_workflows(HISTORIES):
             async for found in _of_workflow(client, blobs, execution):
                 yield found
     except RPCError as error:

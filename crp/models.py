@@ -213,6 +213,8 @@ class Task(Wire):
     text: str = Field(min_length=1)
     context: str = ""
     """Facts to answer from."""
+    context_sha256: str = ""
+    """Where the facts lie in the blob store, when they are too long to travel: see `crp.facts`."""
     system_prompt: str = ""
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
     template: str | None = None
@@ -256,6 +258,8 @@ class Origin(Wire):
     """The planned step (`profile/Vue`), or the step of the template (`profile`), that is asked
     anew with all that depends on it; `synthesize` for the last one; empty: whatever is known is
     given again."""
+    also: tuple[str, ...] = ()
+    """Further steps that are asked anew, with all that depends on them."""
 
 
 class Job(Wire):

@@ -1,8 +1,9 @@
 """The engine as one Temporal plugin: give it to `Client.connect(plugins=[...])`, once.
 
-Worker and Replayer inherit it from the client: data converter with big texts by reference, the
-workflow, the sandbox's pass-through, the failure types. A Temporal user adds it to a client of
-their own and runs `crp.worker.workers` or a worker of their own with it.
+Worker and Replayer inherit it from the client: data converter with big texts by reference and with
+encryption where there are keys, the workflow, the sandbox's pass-through, the failure types. A
+Temporal user adds it to a client of their own and runs `crp.worker.workers` or a worker of their
+own with it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from temporalio.worker import ReplayerConfig, WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from crp.blobs import BlobStore
+from crp.codec import EncryptionCodec
 from crp.converter import data_converter
-from crp.errors import CRPError
+from crp.encryption import Keyring
+from crp.errors import ConfigError, CRPError
 from crp.stages import STORE_QUEUE, model_queue
 from crp_workflows.reasoning import ReasoningWorkflow
 
@@ -53,12 +56,19 @@ must not end jobs that a right one would finish."""
 class CRPPlugin(SimplePlugin):
     """Everything that client, worker and replayer need to agree on."""
 
-    def __init__(self, blobs: BlobStore | None = None, threshold: int = 4096) -> None:
+    def __init__(
+        self, blobs: BlobStore | None = None, threshold: int = 4096, keys: Keyring | None = None
+    ) -> None:
         def converter(existing: DataConverter | None) -> DataConverter:
-            ours = data_converter(blobs, threshold)
-            if existing is None or existing.payload_codec is None:
+            ours = data_converter(blobs, threshold, keys)
+            codec = existing.payload_codec if existing else None
+            if existing is None or codec is None:
                 return ours
-            return dataclasses.replace(ours, payload_codec=existing.payload_codec)
+            if isinstance(codec, EncryptionCodec):  # a replayer's, from our client
+                return ours if keys else existing
+            if keys:
+                raise ConfigError("the client has a payload codec of its own: give no keys")
+            return dataclasses.replace(ours, payload_codec=codec)
 
         super().__init__(
             "crp",

@@ -10,6 +10,7 @@ A model's queue has as many slots as the model takes calls at once: what waits, 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -44,7 +45,9 @@ AD_HOC = "adhoc"
 AD_HOC_SLOTS = 4
 
 GRACE = timedelta(seconds=8)
-"""How long running activities may go on after SIGTERM."""
+"""How long running calls may go on after SIGTERM, all together; soon after, the worker has ended.
+
+Less than a supervisor of processes or containers waits before it kills: 10 s."""
 THREADS = 8
 
 
@@ -78,9 +81,11 @@ async def running(settings: Settings, client: Client, role: Role = "all") -> Asy
             ours = tools(settings)
             # Answers are looked up only while the history of their job can still ask for them.
             ours.answers.prune(settings.embedded.retention_days)
-            stack.push_async_callback(close, ours)
-            for worker in work_workers(client, ours, settings.profiles(), threads):
+            stack.push_async_callback(ours.models.aclose)
+            workers = work_workers(client, ours, settings.profiles(), threads)
+            for worker in workers:
                 await stack.enter_async_context(worker)
+            stack.push_async_callback(drain, workers, ours)
         yield
 
 
@@ -138,10 +143,15 @@ def build_id() -> str:
     return version("durable-crp")
 
 
-async def close(ours: Tools) -> None:
-    """Bring home the answers that are under way: they are paid for."""
-    await ours.answers.drain(GRACE.total_seconds())
-    await ours.models.aclose()
+async def drain(workers: Sequence[Worker], ours: Tools) -> None:
+    """End these workers, all at once, and bring home the answers under way: they are paid for.
+
+    All calls have GRACE together: also those that no activity waits for since an outage.
+    """
+    clock = asyncio.get_running_loop().time
+    over = clock() + GRACE.total_seconds()
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await ours.answers.drain(max(0.0, over - clock()))
 
 
 def _embedded_model() -> tuple[str, str]:

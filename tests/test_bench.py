@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench import corpus, report
+import crp_analytics
+from bench import corpus, report, store_peers, store_records
 from bench.cli import app
 from bench.items import Item, ItemFile, load_items, read_items
 from bench.live import Live, Try, key_of, missing, tries
@@ -343,3 +344,45 @@ def test_a_figure_can_be_chosen_and_written_as_json(tmp_path: Path) -> None:
 
 def test_a_figure_that_there_is_not_is_refused() -> None:
     assert CliRunner().invoke(app, ["templates", "--only", "rendr"]).exit_code == 2
+
+
+# -- the store --------------------------------------------------------------------------------
+
+
+def test_every_job_of_the_store_bench_has_45_rows_and_another_text() -> None:
+    rows = store_peers._rows(store_records.record(7))
+    assert sum(map(len, rows.values())) == 1 + 6 + 8 + 30
+    assert store_records.record(7) == store_records.record(7)
+    assert store_records.record(7).job.task != store_records.record(8).job.task
+
+
+@pytest.mark.parametrize("name", store_peers.PEERS)
+def test_every_way_lands_what_two_writers_bring(name: str, tmp_path: Path) -> None:
+    figures = store_peers.land(tmp_path, name, writers=2, jobs=12)
+    assert figures["jobs"] == len(figures["waits"]) == 12
+    assert 0 < figures["readable"] <= figures["acknowledged"]
+
+
+def test_batches_library_entries_and_a_rebuild_are_measured(tmp_path: Path) -> None:
+    for name in ("batches", "library", "rebuild"):
+        (tmp_path / name).mkdir()
+    assert len(store_peers.batches(tmp_path / "batches", "trace store", 12)["waits"]) == 1
+    assert store_peers.library(tmp_path / "library", 12)["jobs"] == 12
+    assert store_peers.rebuild(tmp_path / "rebuild", 12)["jobs"] == 12
+
+
+def test_every_view_is_timed_on_a_store_that_sql_made(tmp_path: Path) -> None:
+    file, kept = tmp_path / "out.json", tmp_path / "results.jsonl"
+    words = ["store", "--only", "views", "--size", "60", "--runs", "1"]
+    done = CliRunner().invoke(app, [*words, "--results", str(kept), "--json", str(file)])
+    assert done.exit_code == 0, done.output
+    (size,) = json.loads(file.read_text())["views"]
+    shipped = (Path(crp_analytics.__file__).parent / "views").glob("*_*.sql")
+    assert len(size["views"]) == len(list(shipped)) - 1, "one of them has the intervals"
+    empty = {name for name, view in size["views"].items() if not view["rows"]}
+    assert empty <= {"v_curation"}, "60 jobs are not curated"
+    assert len(read_lines(kept)) == 1
+
+
+def test_a_part_of_the_store_bench_that_there_is_not_is_refused() -> None:
+    assert CliRunner().invoke(app, ["store", "--only", "vews"]).exit_code == 2

@@ -36,10 +36,10 @@ from crp.language.schema import CHECK_KINDS, OutputKind
 from crp.local import model_files
 from crp.local.children import end_processes
 from crp.local.state import read_state
-from crp.models import MetaLearningConfig
+from crp.models import MetaLearningConfig, StepRecord
 from crp_activities.pressure import LEVELS, THRESHOLDS
 from crp_analytics.store import TraceStore
-from tests.analytics.samples import RETRIEVE, record, trace
+from tests.analytics.samples import RETRIEVE, START, record, result, trace
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -245,12 +245,18 @@ def test_the_message_in_the_docs_is_the_message() -> None:
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[TraceStore]:
-    """A few recorded jobs."""
+    """A few recorded jobs, one of them failed, and a curation."""
     with TraceStore.in_memory() as opened:
         opened.add_trace(trace())
         opened.retrieve("job-1", "compare React and Vue", **RETRIEVE)
         for number in range(1, 4):
             opened.record(record(f"job-{number}", task=f"compare tea and number {number}"))
+        slow = StepRecord(
+            id="a", step="a", status="failed", attempts=3, started_at=START, finished_at=START
+        )
+        failed = result("job-4", status="failed", error="no answer", steps=(slow,))
+        opened.record(record("job-4", result=failed))
+        opened.curate(MetaLearningConfig())
         yield opened
 
 
@@ -264,6 +270,16 @@ def test_every_table_and_view_is_in_the_docs_and_no_other(store: TraceStore) -> 
     there = {row[0] for row in store.sql("show tables").rows}
     assert not {name for name in there if f"`{name}`" not in page}
     assert set(re.findall(r"`(v_\w+)`", page)) <= there
+
+
+def test_every_view_is_in_the_docs_with_its_question_and_a_query_of_it(store: TraceStore) -> None:
+    page = " ".join(PAGES["docs/query-traces.md"].split())
+    queries = " ".join(b.text for b in BLOCKS if b.page.endswith("query-traces.md"))
+    views = store.sql("select view_name, comment from duckdb_views() where not internal").rows
+    assert views
+    for name, comment in views:
+        assert f"`{name}`: {comment.splitlines()[0]}" in page
+        assert re.search(rf"\bfrom {name}\b", queries), name
 
 
 @pytest.mark.parametrize("block", of("toml"))

@@ -33,7 +33,8 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
 
     Raises ModelError types when no answer comes; a bad answer is an Attempt like a good one.
     """
-    job_id, step = brief.job.job_id, step_id(call)
+    # Without the item: its name is a model's answer, and does not belong in logs and spans.
+    job_id, step = brief.job.job_id, call.step
     with place.at(job_id=job_id, stage=call.stage, step=step, attempt=call.number):
         attempt = await _asked(tools, brief, call)
     calls.attempted(brief.job.model(call.model), attempt)

@@ -55,7 +55,7 @@ def route(job: Job, library: Library, forced: str | None = None) -> Route:
     capability = job.model("default").capability
     found = _lists(template, task, capability)
     notes = [_shorten(found, name, template.limits.items) for name in found]
-    names = {**_inputs(template, task), **found, "sheet": _sheet(task)}
+    names = {**inputs_of(template, task), **found, "sheet": _sheet(task)}
     return Route(
         source=source,
         template=template,
@@ -211,7 +211,8 @@ def _as_list(name: str, given: JsonValue) -> list[str]:
     return [text for text in texts if text]
 
 
-def _inputs(template: Template, task: Task) -> dict[str, JsonValue]:
+def inputs_of(template: Template, task: Task) -> dict[str, JsonValue]:
+    """Read the inputs that a template declares. Raises UsageError for those that do not fit."""
     declared = {wanted.name: wanted for wanted in template.inputs}
     known = {*declared, *(e.name for e in template.extract)}
     for name in task.inputs:

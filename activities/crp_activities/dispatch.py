@@ -31,12 +31,14 @@ from crp.models import Completion, ModelProfile, TransportFailure
 from crp.telemetry import calls
 from crp_activities.answers import AnswerJournal, AnswerKey
 from crp_activities.providers import ModelRequest, OpenAIProvider, Provider
-from crp_activities.providers.base import PerLoop, clean
+from crp_activities.providers.base import PerLoop, clean, whole_text
 from crp_activities.providers.keys import key_for, same_address
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
+TEXT_SHOWN = 200
+"""Characters of an answer under way that a heartbeat carries."""
 ANSWER_SECONDS = timedelta(seconds=5)
 """How long to wait for Temporal's word on whether a job has ended."""
 RECENT_SECONDS = 60.0
@@ -162,8 +164,10 @@ async def dispatch(
     Raises what `Models.complete` raises; a ModelError has been journaled by then and carries all
     failures of this key in `transport`.
     """
-    progress = Progress()
-    asked = dataclasses.replace(request, on_progress=progress.tokens_so_far)
+    progress = Progress(key)
+    asked = dataclasses.replace(
+        request, on_progress=progress.tokens_so_far, on_text=progress.text_so_far
+    )
 
     async def ask() -> Completion:
         try:
@@ -228,17 +232,27 @@ async def _job_ended() -> bool:
 
 
 class Progress:
-    """How far a call is."""
+    """How far a call is, and the end of what it has written; `crp.following` reads it."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: AnswerKey | None = None) -> None:
         self.started = time.monotonic()
         self.tokens = 0
+        self.text = ""
+        self.about: dict[str, Any] = {}
+        if key is not None:
+            place = (key.step, key.item) if key.item is not None else (key.step,)
+            self.about = {"step": "/".join(place) or key.stage, "attempt": key.attempt}
 
     def tokens_so_far(self, tokens: int) -> None:
         self.tokens = tokens
 
+    def text_so_far(self, piece: str) -> None:
+        self.text = (self.text + piece)[-TEXT_SHOWN:]
+
     def report(self) -> dict[str, Any]:
-        return {"seconds": round(time.monotonic() - self.started, 1), "tokens": self.tokens}
+        seconds = round(time.monotonic() - self.started, 1)
+        text = whole_text(self.text)
+        return {**self.about, "seconds": seconds, "tokens": self.tokens, "text": text}
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ run in the worker's thread pool, so that nothing blocks its event loop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import JsonValue
 from temporalio import activity
 
+from crp import facts
 from crp.blobs import BlobStore
 from crp.errors import NotFound
 from crp.models import (
@@ -37,6 +39,7 @@ from crp_activities import deciding, traces
 from crp_activities.ask import ask
 from crp_activities.tools import Tools
 from crp_analytics.checking import Checked
+from crp_analytics.comparing import Comparison
 from crp_analytics.desk import Undone
 from crp_analytics.erasing import Forgotten
 from crp_analytics.facts import CurationFact
@@ -54,21 +57,21 @@ class WorkActivities:
 
     @activity.defn
     def route(self, job: Job, library: Library, forced: str | None) -> Route:
-        return deciding.route(job, library, forced)
+        return deciding.route(facts.whole(job, self._tools.blobs), library, forced)
 
     @activity.defn
     def decompose(self, brief: Brief, request: PlanRequest) -> Plan:
-        return deciding.decompose(brief, request)
+        return deciding.decompose(self._whole(brief), request)
 
     @activity.defn
     def render(self, brief: Brief, call: Call) -> Attempt:
-        return deciding.render(brief, call)
+        return deciding.render(self._whole(brief), call)
 
     @activity.defn
     def score(
         self, brief: Brief, candidates: tuple[Candidate, ...], outputs: dict[str, JsonValue]
     ) -> tuple[Score, ...]:
-        return deciding.score(brief, candidates, outputs)
+        return deciding.score(self._whole(brief), candidates, outputs)
 
     @activity.defn
     def sample_pressure(self, alias: str) -> Reading:
@@ -76,23 +79,34 @@ class WorkActivities:
 
     @activity.defn
     async def probe(self, brief: Brief, call: Call) -> Attempt:
-        return await ask(self._tools, brief, call)
+        return await self._ask(brief, call)
 
     @activity.defn
     async def extract(self, brief: Brief, call: Call) -> Attempt:
-        return await ask(self._tools, brief, call)
+        return await self._ask(brief, call)
 
     @activity.defn
     async def outline(self, brief: Brief, call: Call) -> Attempt:
-        return await ask(self._tools, brief, call)
+        return await self._ask(brief, call)
 
     @activity.defn
     async def execute(self, brief: Brief, call: Call) -> Attempt:
-        return await ask(self._tools, brief, call)
+        return await self._ask(brief, call)
 
     @activity.defn
     async def synthesize(self, brief: Brief, call: Call) -> Attempt:
+        return await self._ask(brief, call)
+
+    async def _ask(self, brief: Brief, call: Call) -> Attempt:
+        if brief.job.task.context_sha256:
+            brief = await asyncio.to_thread(self._whole, brief)
         return await ask(self._tools, brief, call)
+
+    def _whole(self, brief: Brief) -> Brief:
+        """With the facts, when they travelled by reference."""
+        if not brief.job.task.context_sha256:
+            return brief
+        return brief.model_copy(update={"job": facts.whole(brief.job, self._tools.blobs)})
 
     @property
     def deciding(self) -> list[Callable[..., Any]]:
@@ -170,6 +184,12 @@ class StoreActivities:
         return self._store.traces(task_type, limit, active_only)
 
     @activity.defn
+    def store_similar(
+        self, task: str, task_type: str, model_class: str, limit: int, min_quality: float
+    ) -> Comparison:
+        return self._store.desk.similar(task, task_type, model_class, limit, min_quality)
+
+    @activity.defn
     def store_score(self, job_id: str, value: float, by: str, note: str) -> Scored:
         return self._store.desk.score(job_id, value, by, note)
 
@@ -218,6 +238,7 @@ class StoreActivities:
             self.store_record,
             self.store_add_trace,
             self.store_traces,
+            self.store_similar,
             self.store_score,
             self.store_add_all,
             self.store_retire,

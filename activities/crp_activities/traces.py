@@ -15,6 +15,7 @@ from crp.models import (
     Retrieved,
     TemplateSource,
 )
+from crp.telemetry import metrics
 from crp_analytics.store import TraceStore
 
 
@@ -38,7 +39,10 @@ def retrieve(
 
 def record(store: TraceStore, blobs: BlobStore, given: JobRecord) -> Recorded:
     """Land a job's record with its prompts and answers; the same job again changes nothing."""
-    return store.record(with_texts(blobs, given))
+    recorded = store.record(with_texts(blobs, given))
+    if not recorded.duplicate and (meters := metrics.meters()) is not None:
+        meters.landed(given)
+    return recorded
 
 
 def with_texts(blobs: BlobStore, given: JobRecord) -> JobRecord:

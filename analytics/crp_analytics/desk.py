@@ -16,10 +16,12 @@ from pydantic import Field
 
 from crp.errors import NotFound, UsageError
 from crp.models import JobRecord, MetaLearningConfig, ReasoningTrace, Wire
-from crp_analytics import curation, scoring
+from crp_analytics import comparing, curation, scoring
+from crp_analytics.comparing import Comparison
 from crp_analytics.facts import CurationFact, Move, MoveFact, TraceFact
 from crp_analytics.group import Group
 from crp_analytics.library import Entry, Library
+from crp_analytics.retrieval import Request
 from crp_analytics.scoring import Scored
 
 T = TypeVar("T")
@@ -74,6 +76,14 @@ class Desk:
             return [_added(group, trace) for trace in copies]
 
         return self._write(decide)
+
+    def similar(
+        self, task: str, task_type: str, model_class: str, limit: int, min_quality: float
+    ) -> Comparison:
+        """Say what a job with this task would find, and why. Counts no use. UsageError."""
+        request = Request("", task, task_type, model_class, "", "", limit, min_quality, 0.0)
+        with self._used() as connection:
+            return comparing.compare(connection, request)
 
     def retire(self, trace_id: str, why: str) -> bool:
         """Take a trace out for good; False when it is held out already."""

@@ -1,47 +1,81 @@
 """Group commit: writers that arrive while another one is at work are served together.
 
-Stored: nothing; a writer waits in memory until its facts are in the journal and in the tables.
-What must stay true: a writer is answered after its facts are on disk, never before; a writer whose
-request is wrong gets its own error and the others are served; within a group, later writers see
-what earlier ones decided (`Group`).
+Stored: nothing; a writer waits in memory until its facts are in the journal. What must stay true: a
+writer is answered after its facts are on disk, never before; a writer whose request is wrong gets
+its own error and the others are served; later writers see what earlier ones decided, whether or
+not it is in the tables yet (`Group`).
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from duckdb import DuckDBPyConnection
 
 from crp.errors import CRPError
 from crp.models import Receipt, Recorded
 from crp_analytics import reading
-from crp_analytics.facts import Fact, RetrievalFact
+from crp_analytics.facts import CurationFact, Fact, Noted, RetrievalFact
 from crp_analytics.journal import encode
+from crp_analytics.known import Known
 from crp_analytics.library import Library
 
 T = TypeVar("T")
 
 
-class Group:
-    """The facts of one group of writers, and what they decided so far."""
+class Mark(NamedTuple):
+    """How much of everything a group had at one time."""
 
-    def __init__(self, connection: DuckDBPyConnection, first: Receipt) -> None:
-        self.first = first
-        """What the first fact gets; the others follow it."""
+    facts: int
+    jobs: int
+    retrievals: int
+    library: int
+    since: int | None
+
+
+class Group:
+    """What was decided since the tables had all of it, by one group of writers or several.
+
+    It lies on top of the tables, and says the same before and after its facts come into them.
+    """
+
+    def __init__(
+        self,
+        tables: Callable[[], DuckDBPyConnection],
+        settled: Callable[[], DuckDBPyConnection],
+        known: Known,
+    ) -> None:
         self.facts: list[tuple[Fact, str]] = []
-        """Each with its body as the journal writes it."""
-        self.library = Library(connection)
+        """Those of the writers that are served now, each with its body as the journal writes it."""
+        self.library = Library(tables, known)
         self.jobs: dict[str, Recorded] = {}
         self.retrievals: dict[str, RetrievalFact] = {}
-        self.connection = connection
+        self.known = known
+        self._tables = tables
+        self._settled = settled
+        self.first: Receipt
         self._since: int | None = None
+
+    @property
+    def tables(self) -> DuckDBPyConnection:
+        """The tables as they are: what is decided here may be missing in them."""
+        return self._tables()
+
+    @property
+    def connection(self) -> DuckDBPyConnection:
+        """The tables with all that was acknowledged."""
+        return self._settled()
+
+    def begin(self, first: Receipt) -> None:
+        """Serve the next writers: what their first fact gets; the others follow it."""
+        self.first = first
 
     def jobs_since_curation(self) -> int:
         """Count the jobs since the last curation, those of this group included."""
-        if self._since is None:  # once a group: the count is the same for all of it
-            self._since = reading.jobs_since_curation(self.connection)
+        if self._since is None:
+            self._since = reading.jobs_since_curation(self.tables)
         return self._since + len(self.jobs)
 
     def add(self, fact: Fact) -> Receipt:
@@ -51,7 +85,34 @@ class Group:
         """
         sequence = self.first.sequence + len(self.facts)
         self.facts.append((fact, encode(fact.kind, fact.model_dump(mode="json"))))
+        if isinstance(fact, CurationFact):
+            self._since = -len(self.jobs)
         return self.first.model_copy(update={"sequence": sequence})
+
+    def add_job(self, said: Recorded) -> None:
+        """Remember what was said about a job."""
+        self.jobs[said.job_id] = said
+        self.known.add(said.job_id)
+
+    def kept(self) -> list[Noted]:
+        """Give the facts, which are in the journal now, and make room for the next writers'."""
+        first, facts = self.first, self.facts
+        self.facts = []
+        return [Noted(first.sequence + i, first.at, fact) for i, (fact, _) in enumerate(facts)]
+
+    def mark(self) -> Mark:
+        """Give a point to go back to."""
+        sizes = (len(self.facts), len(self.jobs), len(self.retrievals), self.library.mark())
+        return Mark(*sizes, self._since)
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was decided since the mark."""
+        del self.facts[mark.facts :]
+        for decided, size in ((self.jobs, mark.jobs), (self.retrievals, mark.retrievals)):
+            while len(decided) > size:
+                decided.popitem()
+        self.library.back_to(mark.library)
+        self._since = mark.since
 
 
 class _Ticket:
@@ -111,10 +172,15 @@ class Writers:
     def _serve_all(self, tickets: list[_Ticket]) -> None:
         try:
             group = self._begin()
-            for ticket in tickets:
-                _decide(ticket, group)
-            if group.facts:
-                self._commit(group)
+            before = group.mark()
+            try:
+                for ticket in tickets:
+                    _decide(ticket, group)
+                if group.facts:
+                    self._commit(group)
+            except BaseException:
+                group.back_to(before)
+                raise
         except BaseException as error:
             for ticket in tickets:
                 ticket.error = ticket.error or error
@@ -133,10 +199,9 @@ class Writers:
 
 
 def _decide(ticket: _Ticket, group: Group) -> None:
-    facts, library = len(group.facts), group.library.mark()
+    before = group.mark()
     try:
         ticket.result = ticket.decide(group)
     except CRPError as error:
         ticket.error = error
-        del group.facts[facts:]  # nothing is kept of a request that went wrong half-way
-        group.library.back_to(library)
+        group.back_to(before)  # nothing is kept of a request that went wrong half-way

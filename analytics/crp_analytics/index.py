@@ -1,4 +1,4 @@
-"""The retrieval index: every library trace in memory, by task type, model class and words.
+"""The retrieval index: every library trace in memory, by task type and words.
 
 It follows the `traces` table by `changed_sequence`, the journal entry that changed a row last: what
 is above its position is new to it. So all changes reach it in one way, and an index that was saved
@@ -7,7 +7,9 @@ long ago is topped up like one that was used a moment ago. It writes nothing; `i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from math import fsum
 from typing import NamedTuple
 
 from duckdb import DuckDBPyConnection
@@ -38,15 +40,26 @@ class Index:
         self.changes = 0
         """Rows that were added or changed since it was made or loaded."""
         self.vocabulary: dict[str, int] = {}
-        self.shelves: dict[tuple[str, str], Shelf] = {}
+        self.shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
+        """By task type."""
 
     def __len__(self) -> int:
         return sum(map(len, self.shelves.values()))
 
     @property
     def active(self) -> int:
-        """The number of traces that are not retired."""
+        """The number of traces that may be found."""
         return sum(shelf.active for shelf in self.shelves.values())
+
+    @property
+    def quality(self) -> float:
+        """The sum of their quality."""
+        return fsum(
+            quality
+            for shelf in self.shelves.values()
+            for quality in shelf.quality
+            if quality != RETIRED
+        )
 
     def add(
         self,
@@ -59,12 +72,12 @@ class Index:
     ) -> None:
         """Put one trace in; its sequence must be above all that are there."""
         numbers = [self.vocabulary.setdefault(w, len(self.vocabulary)) for w in words(summary)]
-        self._shelf(task_type, model_class).add(sequence, numbers, quality, created)
+        self.shelves[task_type].add(sequence, numbers, model_class, quality, created)
         self.changes += 1
 
-    def change(self, sequence: int, task_type: str, model_class: str, quality: float) -> None:
+    def change(self, sequence: int, task_type: str, quality: float) -> None:
         """Give a trace another quality: RETIRED takes it out of every search."""
-        self._shelf(task_type, model_class).change(sequence, quality)
+        self.shelves[task_type].change(sequence, quality)
         self.changes += 1
 
     def follow(self, connection: DuckDBPyConnection) -> None:
@@ -77,7 +90,7 @@ class Index:
         ):
             rating = quality if active else RETIRED
             if summary is None:
-                self.change(sequence, task_type, model_class, rating)
+                self.change(sequence, task_type, rating)
             else:
                 self.add(sequence, task_type, model_class, summary, rating, created)
         self.position = position
@@ -87,8 +100,8 @@ class Index:
     ) -> Found:
         """Find the best traces for the words of a task, in the order of the specification.
 
-        Same type and class first, then same type, then same class: when the first tier has
-        enough, the others are left alone.
+        Same type first, then same class: when the task's own type has enough, the others are left
+        alone.
         """
         task = list(wanted)
         known = [self.vocabulary[word] for word in task if word in self.vocabulary]
@@ -97,26 +110,19 @@ class Index:
         candidates = 0
         if count < 1 or not known:
             return Found(hits, candidates, True)
-        for tier in self._tiers(task_type, model_class):
+        for tier in self._tiers(task_type):
             if len(hits) >= count and not few:
                 return Found(hits, candidates, False)
-            results = [shelf.search(known, len(task), least, count) for shelf in tier]
+            results = [shelf.search(known, len(task), model_class, least, count) for shelf in tier]
             candidates += sum(alike for _, alike in results)
             if len(hits) < count:
                 hits += best([hit for some, _ in results for hit in some], count - len(hits))
         return Found(hits, candidates, True)
 
-    def _shelf(self, task_type: str, model_class: str) -> Shelf:
-        shelf = self.shelves.get((task_type, model_class))
-        if shelf is None:
-            shelf = self.shelves[task_type, model_class] = Shelf()
-        return shelf
-
-    def _tiers(self, task_type: str, model_class: str) -> list[list[Shelf]]:
-        tiers: list[list[Shelf]] = [[], [], [], []]
-        for (its_type, its_class), shelf in self.shelves.items():
-            tiers[2 * (its_type != task_type) + (its_class != model_class)].append(shelf)
-        return [tier for tier in tiers if tier]
+    def _tiers(self, task_type: str) -> list[list[Shelf]]:
+        own = [shelf for its_type, shelf in self.shelves.items() if its_type == task_type]
+        others = [shelf for its_type, shelf in self.shelves.items() if its_type != task_type]
+        return [tier for tier in (own, others) if tier]
 
 
 Changed = tuple[int, str, str, float, float, bool, str | None]
@@ -133,7 +139,8 @@ def _changed(connection: DuckDBPyConnection, position: int) -> Iterator[Changed]
 POSITION = "SELECT sequence FROM journal_position"
 
 CHANGED = """
-SELECT journal_sequence, task_type, model_class, quality_score, created_unix, status = 'active',
+SELECT journal_sequence, task_type, model_class, quality_score, created_unix,
+       status = 'active' AND word_count > 0, -- a forgotten trace has no words, whatever it had
        CASE WHEN journal_sequence > $position THEN task_summary END
 FROM traces WHERE changed_sequence > $position
 ORDER BY journal_sequence

@@ -16,6 +16,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from itertools import accumulate
+from math import isclose
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,7 +26,7 @@ from duckdb import DuckDBPyConnection
 from crp_analytics.index import Index
 from crp_analytics.shelf import Shelf
 
-FORMAT = 1
+FORMAT = 2
 """Also to be raised when `words` gives other words."""
 
 NAME = "retrieval.index"
@@ -77,18 +78,26 @@ class KeptIndex:
     def _opened(self, connection: DuckDBPyConnection) -> Index:
         if self._path is not None and self._path.exists():
             try:
-                index, content = read(self._path)
-                if content != _content(connection, index.position):
-                    raise Damaged("it belongs to other tables")
-                index.follow(connection)
-                if index.active != connection.execute(ACTIVE).fetchall()[0][0]:
-                    raise Damaged("it does not know all that is in the library")
-                return index
+                return _checked(*read(self._path), connection)
             except Damaged as error:
                 _log.warning("the retrieval index is made again from the tables: %s", error)
         index = Index()
         index.follow(connection)
         return index
+
+
+def _checked(index: Index, content: list[int], connection: DuckDBPyConnection) -> Index:
+    """Top up what was read. Damaged when it is not then what the tables are."""
+    position = index.position
+    if content != _content(connection, position):
+        raise Damaged("it belongs to other tables")
+    index.follow(connection)
+    if index.position < position:
+        raise Damaged("it knows more than the tables")
+    active, quality = connection.execute(ACTIVE).fetchall()[0]
+    if index.active != active or not isclose(index.quality, quality, rel_tol=1e-9):
+        raise Damaged("it does not know all that is in the library")
+    return index
 
 
 def _content(connection: DuckDBPyConnection, position: int) -> list[int]:
@@ -101,7 +110,10 @@ SELECT count(*), coalesce(bit_xor(hash(trace_id, journal_sequence)), 0)
 FROM traces WHERE journal_sequence <= ?
 """
 
-ACTIVE = "SELECT count(*) FROM traces WHERE status = 'active'"
+ACTIVE = """
+SELECT count(*), coalesce(fsum(quality_score), 0)
+FROM traces WHERE status = 'active' AND word_count > 0
+"""
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -111,7 +123,7 @@ class Sizes(NamedTuple):
     """How much of everything a shelf has, in the order of the file."""
 
     task_type: str
-    model_class: str
+    classes: list[str]
     rows: int
     planes: int
     bitmaps: int
@@ -128,7 +140,7 @@ def write(index: Index, path: Path, content: list[int]) -> None:
         "position": index.position,
         "content": content,
         "names": len(names),
-        "shelves": [_sizes(key, shelf) for key, shelf in index.shelves.items()],
+        "shelves": [_sizes(kind, shelf) for kind, shelf in index.shelves.items()],
     }
     line = json.dumps(header, separators=(",", ":")).encode()
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
@@ -153,24 +165,31 @@ def _put(file: BinaryIO, part: bytes, crc: int) -> int:
     return zlib.crc32(part, crc)
 
 
-def _sizes(key: tuple[str, str], shelf: Shelf) -> Sizes:
-    lists = [rows for rows in shelf.postings.values() if isinstance(rows, array)]
-    bitmaps = len(shelf.postings) - len(lists)
-    return Sizes(*key, len(shelf), len(shelf.sizes), bitmaps, len(lists), sum(map(len, lists)))
+def _sizes(task_type: str, shelf: Shelf) -> Sizes:
+    lists = [rows for rows in shelf.postings.values() if isinstance(rows, bytes)]
+    return Sizes(
+        task_type,
+        list(shelf.classes),
+        rows=len(shelf),
+        planes=len(shelf.sizes),
+        bitmaps=len(shelf.postings) - len(lists),
+        lists=len(lists),
+        listed=sum(map(len, lists)),
+    )
 
 
 def _parts(shelf: Shelf) -> Iterator[bytes]:
     for column in (shelf.sequences, shelf.quality, shelf.created):
         yield column.tobytes()
     width = _width(len(shelf))
-    yield from (bytes(plane).ljust(width, b"\0") for plane in shelf.sizes)
     dense = {word: rows for word, rows in shelf.postings.items() if isinstance(rows, bytearray)}
     yield array("I", dense).tobytes()
-    yield from (bytes(rows).ljust(width, b"\0") for rows in dense.values())
-    sparse = {word: rows for word, rows in shelf.postings.items() if isinstance(rows, array)}
+    for bitmap in (*shelf.sizes, *shelf.classes.values(), *dense.values()):
+        yield bytes(bitmap).ljust(width, b"\0")
+    sparse = {word: rows for word, rows in shelf.postings.items() if isinstance(rows, bytes)}
     yield array("I", sparse).tobytes()
     yield array("I", map(len, sparse.values())).tobytes()
-    yield b"".join(rows.tobytes() for rows in sparse.values())
+    yield b"".join(sparse.values())
 
 
 def _width(rows: int) -> int:
@@ -195,7 +214,7 @@ def read(path: Path) -> tuple[Index, list[int]]:
             numbers = list(index.vocabulary.values())
             for given in header["shelves"]:
                 sizes = Sizes(*given)
-                index.shelves[sizes.task_type, sizes.model_class] = _shelf(parts, sizes, numbers)
+                index.shelves[sizes.task_type] = _shelf(parts, sizes, numbers)
             if file.read(9) != b"%08x" % parts.crc:
                 raise Damaged("it does not match its checksum")
             return index, header["content"]
@@ -241,12 +260,14 @@ def _shelf(parts: _Parts, sizes: Sizes, numbers: list[int]) -> Shelf:
     shelf.sequences = parts.column("q", sizes.rows)
     shelf.quality = parts.column("d", sizes.rows)
     shelf.created = parts.column("d", sizes.rows)
+    dense = parts.column("I", sizes.bitmaps)
     shelf.sizes = [bytearray(parts.take(width)) for _ in range(sizes.planes)]
-    for word in parts.column("I", sizes.bitmaps):
+    shelf.classes = {name: bytearray(parts.take(width)) for name in sizes.classes}
+    for word in dense:
         shelf.postings[numbers[word]] = bytearray(parts.take(width))
     words = parts.column("I", sizes.lists)
     ends = accumulate(parts.column("I", sizes.lists))
-    listed = parts.column("I", sizes.listed)
+    listed = parts.take(sizes.listed)
     begin = 0
     for word, end in zip(words, ends, strict=True):
         shelf.postings[numbers[word]] = listed[begin:end]

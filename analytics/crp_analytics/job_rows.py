@@ -1,8 +1,8 @@
 """The rows of one job: which column holds what of a `JobRecord`.
 
 Every function gives the rows of one table, or some columns of one, as {column: value}. Long texts
-go into `blobs` on the way. gen_ai_* and error_type are OpenTelemetry's names (GenAI semantic
-conventions, 1.41) with dots as underscores: this is the place where they are mapped.
+go into `blobs` on the way. gen_ai_* and error_type are OpenTelemetry's names with dots as
+underscores: `crp.telemetry.conventions` maps them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from crp.models import Attempt, JobRecord, Score, StepRecord
+from crp.telemetry.conventions import answered, asked, columns
 from crp_analytics.facts import JobFact, Noted, scored_by
 from crp_analytics.text import Inline, as_json, clean, short_json, utc
 
 Row = dict[str, Any]
-
-OPERATION = "chat"
-"""gen_ai.operation.name of every call."""
 
 
 def job_row(noted: Noted, fact: JobFact, blobs: dict[str, str]) -> Row:
@@ -207,14 +205,16 @@ def _call_columns(record: JobRecord, attempt: Attempt) -> Row:
         "scaffold_level": int(attempt.level),
         "model_alias": attempt.model,
         "status": attempt.status,
-        "gen_ai_operation_name": OPERATION,
-        "gen_ai_provider_name": model.provider,
-        "gen_ai_request_model": model.name,
-        "gen_ai_response_model": attempt.response_model or None,
-        "gen_ai_response_finish_reasons": [r for r in [attempt.finish_reason] if r],
-        "gen_ai_usage_input_tokens": attempt.usage.prompt_tokens,
-        "gen_ai_usage_output_tokens": attempt.usage.completion_tokens,
-        "gen_ai_usage_cache_read_input_tokens": attempt.usage.cached_tokens,
+        **columns(asked(model)),
+        **columns(
+            answered(
+                attempt.response_model,
+                attempt.finish_reason,
+                attempt.usage.prompt_tokens,
+                attempt.usage.completion_tokens,
+                attempt.usage.cached_tokens,
+            )
+        ),
         "error_type": _error_type(attempt),
         "error": attempt.error or None,
         "cost": attempt.usage.cost,

@@ -25,6 +25,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
+
 from crp.errors import StoreError, StoreUnavailable
 from crp_analytics import segments
 from crp_analytics.entries import Entry, Piece, is_whole, line_of
@@ -276,7 +278,11 @@ class Journal:
 
 def encode(kind: str, body: Any) -> str:
     """Write a body for `append`; StoreError when it is not JSON (NaN, infinity)."""
-    try:
+    with contextlib.suppress(ValueError):  # it is not ASCII, or has half a character
+        text = to_json(body, inf_nan_mode="constants").decode("ascii")
+        if not ("NaN" in text or "Infinity" in text):
+            return text
+    try:  # slower, and exact
         return json.dumps(body, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise StoreError(f"this {kind} can not be kept: {error}") from error

@@ -1,17 +1,20 @@
 """The library's door: whether the trace of a finished job becomes an example (spec, section 8).
 
 `Library` is the library as one group of writes sees it: what the tables hold, and on top of that
-what the writers before it in the same group decided.
+what the writers before it decided, which may not be in the tables yet.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
 from crp.models import JobRecord, ReasoningTrace
 from crp_analytics.facts import CurationFact, MoveFact
+from crp_analytics.known import Known
 from crp_analytics.retrieval import identity
 
 
@@ -28,9 +31,12 @@ class Entry(NamedTuple):
 class Library:
     """What is in the library, seen together with what the same group of writes puts in."""
 
-    def __init__(self, connection: DuckDBPyConnection) -> None:
-        self._connection = connection
+    def __init__(self, tables: Callable[[], DuckDBPyConnection], known: Known) -> None:
+        self._tables = tables
+        self._known = known
         self._changed: dict[str, Entry] = {}
+        self._alike: defaultdict[str, list[str]] = defaultdict(list)
+        """The ids of changed entries by their identity."""
         self._before: list[tuple[str, Entry | None]] = []
         """What each change replaced."""
         self._of_job: dict[str, str] = {}
@@ -64,7 +70,9 @@ class Library:
 
     def entry(self, trace_id: str) -> Entry | None:
         """Give an entry by its id, a retired one too."""
-        return self._changed.get(trace_id) or self._found(ENTRY, trace_id)
+        if entry := self._changed.get(trace_id):
+            return entry
+        return self._found(ENTRY, trace_id) if self._known.maybe(trace_id) else None
 
     def entry_of_job(self, job_id: str) -> Entry | None:
         """Give the entry that a job made, a retired one too."""
@@ -110,11 +118,17 @@ class Library:
     def _put(self, entry: Entry) -> None:
         self._before.append((entry.trace_id, self._changed.get(entry.trace_id)))
         self._changed[entry.trace_id] = entry
+        self._alike[entry.identity].append(entry.trace_id)
+        self._known.add(entry.trace_id)
+        self._known.add(entry.identity)
 
     def _why_not_twice(self, same: str, trace_id: str) -> str:
-        found = self._connection.execute(TWINS, [same]).fetchall()
+        if not self._known.maybe(same):
+            return ""
+        found = self._tables().execute(TWINS, [same]).fetchall()
         twins = {row[0]: Entry(*row) for row in found}
-        twins |= {e.trace_id: e for e in self._changed.values() if e.identity == same}
+        changed = (self._changed.get(other) for other in self._alike.get(same, ()))
+        twins |= {entry.trace_id: entry for entry in changed if entry}
         for twin in twins.values():
             if twin.trace_id == trace_id:
                 continue
@@ -125,7 +139,7 @@ class Library:
         return ""
 
     def _found(self, query: str, value: str) -> Entry | None:
-        found = self._connection.execute(query, [value]).fetchall()
+        found = self._tables().execute(query, [value]).fetchall()
         return Entry(*found[0]) if found else None
 
 

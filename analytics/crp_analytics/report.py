@@ -81,7 +81,8 @@ def _list(rows: object) -> list[Row]:
 def _head(glance: Row, made_at: datetime) -> str:
     when = f"Made on {made_at:%-d %B %Y, %H:%M} UTC"
     if glance["jobs"]:
-        when += f", from jobs of {glance['since']} to {glance['until']}"
+        since, until = glance["since"], glance["until"]
+        when += f", from jobs of {since}" + (f" to {until}" if until != since else "")
     return f"<header><h1>How the engine is doing</h1><p>{text(when)}.</p></header>"
 
 

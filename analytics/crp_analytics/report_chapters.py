@@ -50,7 +50,7 @@ def prepared(rows: Sequence[Row]) -> list[Row]:
 
 
 def _retries(rows: Sequence[Row]) -> list[str]:
-    worst = max(rows, key=lambda row: row["share"])
+    worst = rows[0]
     share = words.number(worst["share"], "share")
     said = f"Most often again: {worst['name']}, {share} of {words.plural(worst['n'], 'run')}."
     return [said, *words.few_rows(rows, "steps")]
@@ -171,9 +171,11 @@ CHAPTERS = (
     Chapter(
         "retries",
         "Which steps are tried again?",
-        "The share of runs of a step that needed more than one attempt.",
+        "The share of runs of a step that needed more than one attempt, the surest first.",
         """
-        SELECT row_number() OVER (ORDER BY sum(again) DESC, count(*) DESC, template, step) AS place,
+        SELECT row_number() OVER (
+                   ORDER BY wilson_low(sum(again), count(*)) DESC, count(*) DESC, template, step
+               ) AS place,
                count(*) OVER () AS of_all, template AS first, step AS second, count(*) AS n,
                sum(again) / count(*) AS share,
                wilson_low(sum(again), count(*)) AS share_low,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,14 +40,22 @@ def number(value: Any, form: str) -> str:
         case "seconds":
             return f"{value:,.0f} s" if value >= 100 else f"{value:.1f} s"
         case "money":
-            return f"{value:.4g}"
+            return _money(value)
     return str(value)
 
 
+def _money(value: float) -> str:
+    """Write three digits that say something, however small a price is, and no exponent."""
+    small = math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:,.{min(2 - min(small, 0), 12)}f}" if value else "0"
+
+
 def interval(low: Any, high: Any, form: str) -> str:
-    """Write an interval; there is none below two values."""
+    """Write an interval; there is none below two values, and none of values without a spread."""
     if low is None or high is None:
         return "too few"
+    if low == high:
+        return "all alike"
     return f"{number(low, form)} to {number(high, form)}"
 
 

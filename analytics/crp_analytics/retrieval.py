@@ -57,7 +57,7 @@ class Ranking(NamedTuple):
 
 
 class Similar(Wire):
-    """A trace that resembles a task, and all that its rank was decided by."""
+    """A trace beside a task, and all that its rank is decided by."""
 
     rank: int
     trace: ReasoningTrace
@@ -141,7 +141,7 @@ def rank(connection: DuckDBPyConnection, index: Index, request: Request) -> Rank
         "sequences": [hit.sequence for hit in found.hits],
         "shared": [hit.shared for hit in found.hits],
         "whole": [hit.whole for hit in found.hits],
-        **_order(request),
+        **order(request),
     }
     rows = connection.execute(ORDER_HITS, values).fetchall()
     return Ranking([Place(*row) for row in rows], found.candidates, found.complete)
@@ -152,7 +152,7 @@ def rank_by_sql(connection: DuckDBPyConnection, request: Request) -> Ranking:
     values = {
         "words": sorted(words(request.task)),
         "min_quality": request.min_quality,
-        **_order(request),
+        **order(request),
     }
     rows = connection.execute(RANK, values).fetchall()
     return Ranking([Place(*row[:3]) for row in rows], rows[0][3] if rows else 0)
@@ -163,12 +163,13 @@ def similar(connection: DuckDBPyConnection, index: Index, request: Request) -> l
     places = rank(connection, index, request).places
     traces = traces_by_id(connection, [place.trace_id for place in places])
     return [
-        _similar(number, place, traces[place.trace_id], request)
+        similar_to(request, number, place, traces[place.trace_id])
         for number, place in enumerate(places, 1)
     ]
 
 
-def _similar(number: int, place: Place, trace: ReasoningTrace, request: Request) -> Similar:
+def similar_to(request: Request, number: int, place: Place, trace: ReasoningTrace) -> Similar:
+    """Put one trace beside a task."""
     wanted = words(request.task)
     return Similar(
         rank=number,
@@ -182,7 +183,8 @@ def _similar(number: int, place: Place, trace: ReasoningTrace, request: Request)
     )
 
 
-def _order(request: Request) -> dict[str, Any]:
+def order(request: Request) -> dict[str, Any]:
+    """Give what BEST_FIRST and a LIMIT behind it need."""
     return {
         "task_type": request.task_type,
         "model_class": request.model_class,
@@ -225,7 +227,6 @@ def _note(found: int, ranking: Ranking, held_out: bool) -> str:
 BEST_FIRST = """
 ORDER BY task_type = $task_type DESC, model_class = $model_class DESC, shared DESC,
          shared / whole DESC, quality_score DESC, created_unix DESC, trace_id
-LIMIT $limit
 """
 
 ORDER_HITS = f"""
@@ -235,6 +236,7 @@ WITH hits AS (
 )
 SELECT trace_id, shared, whole FROM hits JOIN traces USING (journal_sequence)
 {BEST_FIRST}
+LIMIT $limit
 """
 
 # The floor is compared in whole numbers, so that no rounding decides: shared / union >= 1 / 9.
@@ -254,6 +256,7 @@ SELECT trace_id, shared, whole, count(*) OVER () AS candidates
 FROM alike
 WHERE shared * 9 >= whole
 {BEST_FIRST}
+LIMIT $limit
 """
 
 EVIDENCE = """

@@ -1,14 +1,15 @@
-"""A shelf: the library traces of one task type and one model class, found by their words.
+"""A shelf: the library traces of one task type, found by their words.
 
 A trace is a row, numbered in the order of the journal. A word that many rows have is kept as a
-bitmap, any other as a list of rows. A search adds up the bitmaps of the task's words, which counts
-the shared words of all rows at once, and takes the best from the counts: exact, without looking
-at a single trace that is not among them. No files, no database.
+bitmap, any other as a list of rows; so is each model class. A search adds up the bitmaps of the
+task's words, which counts the shared words of all rows at once, and takes the best from the counts:
+exact, without looking at a single trace that is not among them. No files, no database.
 """
 
 from __future__ import annotations
 
 import heapq
+import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,7 @@ from crp_analytics import bits
 DENSE_ROWS = 64
 """A word of fewer rows stays a list."""
 
-DENSE_SHARE = 128
+DENSE_SHARE = 64
 """A word that at least one row in so many has becomes a bitmap."""
 
 MASKS = 8
@@ -28,22 +29,27 @@ MASKS = 8
 RETIRED = float("-inf")
 """The quality of what may not be found."""
 
-Posting: TypeAlias = "array[int] | bytearray"
+Posting: TypeAlias = bytes | bytearray
+"""Rows: listed in `bytes`, of which one is smaller than any other object, or in a bitmap."""
+
+pack = struct.Struct("I").pack
+ROW = len(pack(0))
 
 
 class Hit(NamedTuple):
     """A row that was found, with all that ranks it but its trace's id."""
 
     sequence: int
+    same_class: bool
     shared: int
     whole: int
     quality: float
     created: float
 
     @property
-    def rank(self) -> tuple[int, int, float, float]:
-        """More shared words, then fewer in all (which is Jaccard), quality, newer."""
-        return -self.shared, self.whole, -self.quality, -self.created
+    def rank(self) -> tuple[bool, int, int, float, float]:
+        """Same class, more shared words, fewer in all (which is Jaccard), quality, newer."""
+        return not self.same_class, -self.shared, self.whole, -self.quality, -self.created
 
 
 def best(hits: Sequence[Hit], count: int) -> list[Hit]:
@@ -59,7 +65,7 @@ def best(hits: Sequence[Hit], count: int) -> list[Hit]:
 class Shelf:
     """Rows that are added, retired, brought back and searched."""
 
-    __slots__ = ("_masks", "created", "postings", "quality", "sequences", "sizes")
+    __slots__ = ("_masks", "classes", "created", "postings", "quality", "sequences", "sizes")
 
     def __init__(self) -> None:
         self.sequences = array("q")
@@ -67,6 +73,8 @@ class Shelf:
         self.created = array("d")
         self.sizes: list[bytearray] = []
         """How many words each row has, as bit planes."""
+        self.classes: dict[str, bytearray] = {}
+        """The rows of each model class, as bitmaps."""
         self.postings: dict[int, Posting] = {}
         """The rows of each word."""
         self._masks: dict[float, bytearray] = {}
@@ -74,7 +82,14 @@ class Shelf:
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def add(self, sequence: int, words: Sequence[int], quality: float, created: float) -> None:
+    def add(
+        self,
+        sequence: int,
+        words: Sequence[int],
+        model_class: str,
+        quality: float,
+        created: float,
+    ) -> None:
         """Put a trace on the shelf; its sequence must be above all that are there."""
         row = len(self)
         self.sequences.append(sequence)
@@ -83,6 +98,7 @@ class Shelf:
         for place in range(len(words).bit_length()):
             if len(words) >> place & 1:
                 self._size_plane(place, row)
+        bits.put(self.classes.setdefault(model_class, bytearray()), row)
         for word in words:
             self._post(word, row)
         self._rate(row, quality)
@@ -99,15 +115,15 @@ class Shelf:
         return len(self) - self.quality.count(RETIRED)
 
     def search(
-        self, words: Iterable[int], size: int, least: float, count: int
+        self, words: Iterable[int], size: int, model_class: str, least: float, count: int
     ) -> tuple[list[Hit], int]:
         """Give the best rows for a task of `size` words, all ties with the last included, and
-        how many rows resemble the task.
+        how many rows resemble the task. Rows of the task's model class come first.
 
         A row resembles it when 9 * shared >= whole, and so 10 * shared >= the sizes of both.
         """
         found = (self.postings.get(word) for word in words)
-        shared = bits.total(self._bitmap(rows) for rows in found if rows is not None)
+        shared = bits.total(_bitmap(rows) for rows in found if rows is not None)
         if not shared:
             return [], 0
         everything = (1 << len(self)) - 1
@@ -117,12 +133,13 @@ class Shelf:
         alike = bits.at_least(tenfold, both, everything) & self._mask(least)
         if not alike:
             return [], 0
-        order = [*reversed(shared), *(everything ^ plane for plane in reversed(sizes))]
-        sure, tied = bits.largest(order, alike, count)
+        same_class = int.from_bytes(self.classes.get(model_class, b""), "little")
+        fewest = [everything ^ plane for plane in reversed(sizes)]
+        sure, tied = bits.largest([same_class, *reversed(shared), *fewest], alike, count)
 
-        def counts(row: int) -> tuple[int, int]:
+        def counts(row: int) -> tuple[bool, int, int]:
             common = bits.value(shared, row)
-            return common, bits.value(sizes, row) + size - common
+            return bool(same_class >> row & 1), common, bits.value(sizes, row) + size - common
 
         hits = [self._hit(row, *counts(row)) for row in bits.rows(sure)]
         if ties := bits.rows(tied):
@@ -130,8 +147,9 @@ class Shelf:
             hits += [self._hit(row, *alike_counts) for row in ties]
         return best(hits, count), alike.bit_count()
 
-    def _hit(self, row: int, shared: int, whole: int) -> Hit:
-        return Hit(self.sequences[row], shared, whole, self.quality[row], self.created[row])
+    def _hit(self, row: int, same_class: bool, shared: int, whole: int) -> Hit:
+        quality, created = self.quality[row], self.created[row]
+        return Hit(self.sequences[row], same_class, shared, whole, quality, created)
 
     def _size_plane(self, place: int, row: int) -> None:
         while len(self.sizes) <= place:
@@ -139,20 +157,16 @@ class Shelf:
         bits.put(self.sizes[place], row)
 
     def _post(self, word: int, row: int) -> None:
-        rows = self.postings.get(word)
-        if rows is None:
-            self.postings[word] = array("I", (row,))
-        elif isinstance(rows, bytearray):
-            bits.put(rows, row)
-        else:
-            rows.append(row)
-            if len(rows) >= DENSE_ROWS and len(rows) * DENSE_SHARE > row:
-                self.postings[word] = _bytes(bits.of_rows(rows, row + 1))
-
-    def _bitmap(self, rows: Posting) -> int:
+        rows = self.postings.get(word, b"")
         if isinstance(rows, bytearray):
-            return int.from_bytes(rows, "little")
-        return 1 << rows[0] if len(rows) == 1 else bits.of_rows(rows, rows[-1] + 1)
+            bits.put(rows, row)
+            return
+        rows += pack(row)
+        many = len(rows) // ROW
+        if many >= DENSE_ROWS and many * DENSE_SHARE > row:
+            self.postings[word] = _bytes(_listed(rows))
+        else:
+            self.postings[word] = rows
 
     def _rate(self, row: int, quality: float) -> None:
         self.quality[row] = quality
@@ -169,6 +183,16 @@ class Shelf:
             mask = _bytes(bits.of_flags(bytes(map(enough, self.quality))))
             self._masks[least] = mask
         return int.from_bytes(mask, "little")
+
+
+def _bitmap(rows: Posting) -> int:
+    return int.from_bytes(rows, "little") if isinstance(rows, bytearray) else _listed(rows)
+
+
+def _listed(rows: bytes) -> int:
+    """Make a bitmap of a list."""
+    numbers = memoryview(rows).cast("I")
+    return 1 << numbers[0] if len(numbers) == 1 else bits.of_rows(numbers, numbers[-1] + 1)
 
 
 def _bytes(bitmap: int) -> bytearray:

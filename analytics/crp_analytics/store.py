@@ -5,13 +5,15 @@ tables, see migrations/), `backups/` (the tables as they were before a migration
 `snapshots/` (copies for queries), `retrieval.index` (see `index_file`), `owner.lock`.
 A job is identified by its job_id, a trace by its trace_id, a fact by its journal sequence.
 What must stay true: what was acknowledged is in the journal; the tables are the facts of the
-journal up to `journal_position`, each once; nobody but the owner opens `traces.duckdb`.
+journal up to `journal_position`, each once; whoever reads sees all that was acknowledged; nobody
+but the owner opens `traces.duckdb`.
 
 A store may be shared by threads: `tables` has the one lock and groups the writers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
@@ -98,27 +100,11 @@ class TraceStore:
 
         StoreUnavailable when the disk is full: it may be tried again.
         """
+        return self.record_all([record])[0]
 
-        def decide(group: Group) -> Recorded:
-            job_id = record.job.job_id
-            before = group.jobs.get(job_id) or self._recorded(record, group)
-            if before:
-                return before.model_copy(update={"duplicate": True})
-            refusal = group.library.refusal(record)
-            reason = refusal or "a good example: it entered the library"
-            receipt = group.add(JobFact(record=record, stored=not refusal, reason=reason))
-            if not refusal and record.trace:
-                group.library.add(record.trace, job_id)
-            group.jobs[job_id] = Recorded(
-                job_id=job_id,
-                stored=not refusal,
-                reason=reason,
-                curation_due=_curation_due(record, group.jobs_since_curation() + 1),
-                receipt=receipt,
-            )
-            return group.jobs[job_id]
-
-        return self._write(decide)
+    def record_all(self, records: Sequence[JobRecord]) -> list[Recorded]:
+        """Keep several finished jobs in one write, all or none of them. StoreUnavailable."""
+        return self._write(lambda group: [self._keep(record, group) for record in records])
 
     def score(self, job_id: str, value: float, by: str, note: str = "") -> Scored:
         """Judge a finished job, from 0 to 1. A person's score wins over all others."""
@@ -178,8 +164,8 @@ class TraceStore:
             fact = group.retrievals.get(job_id)
             fact = fact or reading.past_retrieval(group.connection, job_id)
             if fact is None:
-                index = self._tables.index.now(group.connection)
-                fact = retrieval.find(group.connection, index, request)
+                connection = group.connection
+                fact = retrieval.find(connection, self._tables.index.now(connection), request)
                 fact = fact.model_copy(update={"receipt": group.add(fact)})
                 group.retrievals[job_id] = fact
             ids = [offer.trace_id for offer in fact.offers]
@@ -273,10 +259,32 @@ class TraceStore:
         """
         return self._tables.forget(job_id)
 
+    def _keep(self, record: JobRecord, group: Group) -> Recorded:
+        job_id = record.job.job_id
+        before = group.jobs.get(job_id) or self._recorded(record, group)
+        if before:
+            return before.model_copy(update={"duplicate": True})
+        refusal = group.library.refusal(record)
+        reason = refusal or "a good example: it entered the library"
+        receipt = group.add(JobFact(record=record, stored=not refusal, reason=reason))
+        if not refusal and record.trace:
+            group.library.add(record.trace, job_id)
+        said = Recorded(
+            job_id=job_id,
+            stored=not refusal,
+            reason=reason,
+            curation_due=_curation_due(record, group.jobs_since_curation() + 1),
+            receipt=receipt,
+        )
+        group.add_job(said)
+        return said
+
     def _recorded(self, record: JobRecord, group: Group) -> Recorded | None:
         job_id = record.job.job_id
         names = [job_id, forgotten_name(job_id)]
-        found = group.connection.execute(RECORDED, [names]).fetchall()
+        if not group.known.maybe(*names):
+            return None
+        found = group.tables.execute(RECORDED, [names]).fetchall()
         if not found:
             return None
         sequence, at = found[0][2:]

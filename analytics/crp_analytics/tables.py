@@ -1,13 +1,19 @@
 """The files of one open store: its lock, its journal, the tables that are made from it, copies.
 
 What must stay true: a fact is in the journal before whoever brought it is answered; the tables are
-the facts of the journal up to `journal_position`; tables that turn out to be damaged are made
-again. Every use holds one lock; writers that meet are committed together.
+the facts of the journal up to `journal_position`; what waits to be put into them is put there
+before anybody reads them; tables that turn out to be damaged are made again. Every use holds one
+lock; writers that meet are committed together.
+
+Facts wait because a batch of them costs little more than one: until somebody reads, until there
+are many, or for a moment. When the tables can not be written (their disk is full), they wait on,
+up to a bound: the journal has them, and a store that is opened catches up from it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -19,20 +25,24 @@ from typing import TypeVar
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from crp.errors import StoreError, StoreUnavailable
+from crp.errors import CRPError, StoreError, StoreUnavailable
 from crp.models import Receipt
 from crp_analytics import checking, erasing, projection, rebuilding
 from crp_analytics.checking import Checked
 from crp_analytics.erasing import Forgotten
-from crp_analytics.facts import Noted
+from crp_analytics.facts import ForgetFact
 from crp_analytics.files import clear_errors, is_damage, is_unusable, made, open_database
 from crp_analytics.group import Group, Writers
 from crp_analytics.index_file import KeptIndex
 from crp_analytics.journal import Journal
+from crp_analytics.known import Known
 from crp_analytics.lock import Owner
 from crp_analytics.snapshot import Snapshots
+from crp_analytics.waiting import Waiting
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Tables:
@@ -46,7 +56,8 @@ class Tables:
         self._writers = Writers(self._lock, self._begin, self._commit)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._snapshots: Snapshots | None = None
-        self._behind = False
+        self._group: Group | None = None
+        self._waiting = Waiting(self._settle)
         self._closed = False
         self._owner = Owner(made(directory)) if directory else None
         try:
@@ -60,25 +71,28 @@ class Tables:
 
     def close(self) -> None:
         """Write everything into the database file and let another process own the store."""
+        self._waiting.stop()
         with self._lock:
             if self._closed:
                 return
-            self._closed = True
+            try:
+                self._settle()
+            except CRPError as error:
+                _log.warning("the tables are behind the journal when the store closes: %s", error)
+            self._closed, self._group = True, None
             self.index.save(self._connection)
             self._connection.close()  # checkpoints
             self._let_go()
 
     @contextmanager
     def used(self) -> Iterator[DuckDBPyConnection]:
-        """Give the connection, with everything that the journal has in its tables."""
+        """Give the connection, with everything that was acknowledged in its tables."""
         with self._lock, clear_errors(self.directory):
             if self._closed:
                 raise StoreError("the trace store is closed")
             connection = self._connection
             try:
-                if self._behind and self.journal is not None:
-                    projection.catch_up(connection, self.journal)
-                    self._behind = False
+                self._waiting.apply(connection)
                 yield connection
             except duckdb.Error as error:
                 # An inner use of the same error has mended them already.
@@ -144,7 +158,6 @@ class Tables:
             self._reopen(lambda folder: None)
         else:
             return
-        self._behind = False
         raise StoreUnavailable(
             f"the tables of the trace store {directory} had to be opened or made again, they are"
             f" whole now: {str(error).splitlines()[0]}"
@@ -158,26 +171,43 @@ class Tables:
             self._connection.close()
         change(self.directory)
         self._connection = open_database(self.directory, self.journal)
+        self._waiting.clear()  # they have caught up from the journal
+        self._group = None
 
     # -- groups of writers ------------------------------------------------------------------------
 
     def _begin(self) -> Group:
-        with self.used() as connection:
-            sequence = projection.position(connection) + 1
-            if self.journal is not None:
-                sequence = self.journal.last + 1
-            return Group(connection, Receipt(sequence=sequence, at=datetime.now(UTC)))
+        """Go on with the group whose facts wait; begin one when the tables have everything."""
+        if self._group is None or self._waiting.full:
+            self._settle()
+        elif self._waiting.due:
+            with contextlib.suppress(StoreError):  # whoever reads is told, writers when it is full
+                self._settle()
+        if self._group is None or not self._waiting:
+            known = self._group.known if self._group else Known.of(self._connection)
+            self._group = Group(lambda: self._connection, self._settle, known)
+        self._group.begin(Receipt(sequence=self._last() + 1, at=datetime.now(UTC)))
+        return self._group
 
     def _commit(self, group: Group) -> None:
-        """Journal first: from then on the facts are kept, whatever happens to the tables."""
+        """Into the journal: from then on the facts are kept, whatever happens to the tables."""
+        if self.journal is not None:
+            self.journal.append([(fact.kind, text) for fact, text in group.facts], group.first.at)
+        sizes = [len(text) for _, text in group.facts]
+        kept = group.kept()
+        self._waiting.add(kept, sizes)
+        if any(isinstance(noted.fact, ForgetFact) for noted in kept):
+            self._group = None  # it knows what was forgotten
+
+    def _last(self) -> int:
+        if self.journal is not None:
+            return self.journal.last
+        return self._waiting.last or projection.position(self._connection)
+
+    def _settle(self) -> DuckDBPyConnection:
+        """Put what waits into the tables."""
         with self.used() as connection:
-            first, at = group.first.sequence, group.first.at
-            if self.journal is not None:
-                self.journal.append([(fact.kind, text) for fact, text in group.facts], at)
-            noted = [Noted(first + i, at, fact) for i, (fact, _) in enumerate(group.facts)]
-            self._behind = True
-            projection.apply_or_skip(connection, noted)
-            self._behind = False
+            return connection
 
     # -- places -----------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ INLINE = 4096
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
 
 def clean(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 can hold, by U+FFFD. The journal keeps them."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def sha256(text: str) -> str:
@@ -36,7 +38,7 @@ def name_of(digest: str) -> str:
 
 def as_json(value: Any) -> str | None:
     """Write a value for a JSON column; None stays NULL."""
-    return None if value is None else clean(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    return None if value is None else clean(_encode(value))
 
 
 def short_json(value: Any) -> str | None:
@@ -49,6 +51,8 @@ def utc(moment: datetime | None) -> datetime | None:
     """Give a time for a TIMESTAMP column: UTC without a zone. One without a zone is UTC."""
     if moment is None or moment.tzinfo is None:
         return moment
+    if not moment.utcoffset():
+        return moment.replace(tzinfo=None)
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 

@@ -26,8 +26,9 @@ from crp.errors import ConfigError
 from crp.failures import from_failure
 from crp.models import Job, JobResult, Library, ModelProfile
 from crp.plugin import CRPPlugin
+from crp.searching import attributes_of
 from crp.stages import STORE_QUEUE, model_queue
-from crp.worker import THREADS, close, make_worker
+from crp.worker import THREADS, drain, make_worker
 from crp_activities.registry import StoreActivities, WorkActivities
 from crp_activities.tools import Tools
 from crp_analytics.store import TraceStore
@@ -64,6 +65,7 @@ class Durable:
                 id=job.job_id,
                 task_queue=self.task_queue,
                 static_summary=job.task.text[:200],
+                search_attributes=await attributes_of(self._client, job),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             )
@@ -100,14 +102,19 @@ class Durable:
         work, kept = WorkActivities(tools), StoreActivities(store, tools.blobs)
         async with contextlib.AsyncExitStack() as stack:
             threads = stack.enter_context(ThreadPoolExecutor(THREADS))
-            stack.push_async_callback(close, tools)
-            for queue, activities, slots in (
-                (self.store_queue, kept.all, THREADS),
-                (self.task_queue, work.deciding, THREADS),
-                (model_queue(profile.alias), work.asking, profile.concurrency),
-            ):
-                worker = make_worker(self._client, queue, threads, activities, slots)
+            stack.push_async_callback(tools.models.aclose)
+            workers = [
+                make_worker(self._client, queue, threads, activities, slots)
+                for queue, activities, slots in (
+                    (self.store_queue, kept.all, THREADS),
+                    (self.task_queue, work.deciding, THREADS),
+                    (model_queue(profile.alias), work.asking, profile.concurrency),
+                )
+            ]
+            for worker in workers:
                 await stack.enter_async_context(worker)
+            # Without the store's: it ends last, so that finished work is still recorded.
+            stack.push_async_callback(drain, workers[1:], tools)
             yield
 
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from crp.cli import engine, jobs, model, report, run, sql, templates, traces
+from crp.cli import (
+    batch,
+    codec,
+    engine,
+    jobs,
+    model,
+    report,
+    run,
+    schedule,
+    sql,
+    templates,
+    temporal,
+    traces,
+)
 from crp.cli.guard import Guarded
 
 EPILOG = """\b
@@ -63,12 +76,16 @@ def options(
 
 
 app.command("run")(run.run)
+app.command("batch")(batch.batch)
 app.command("up")(engine.up)
 app.command("down")(engine.down)
 app.command("worker")(engine.worker)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(templates.app, name="templates")
 app.add_typer(model.app, name="model")
+app.add_typer(codec.app, name="codec")
+app.add_typer(temporal.app, name="temporal")
 app.add_typer(traces.app, name="traces")
 app.command("sql")(sql.sql)
 app.command("report")(report.report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,13 +12,16 @@ from pydantic import JsonValue, ValidationError
 from crp.cli.terminal import say
 from crp.config import ModelSettings, Settings
 from crp.errors import NotFound, UsageError
-from crp.models import ModelProfile, Task
+from crp.models import Budget, ModelProfile, Task
 
 if TYPE_CHECKING:
     from crp.request import Request
 
 MOST_BYTES = 100_000_000
 """Of a context file: no model reads more, and it goes through memory several times."""
+
+MOST_KEY_BYTES = 64
+"""Of a fairness key, by Temporal."""
 
 AD_HOC = "adhoc"
 """The same as `crp.worker.AD_HOC`, which is too heavy to import for it."""
@@ -106,6 +110,23 @@ def inputs_of(given: list[str]) -> dict[str, JsonValue]:
     return found
 
 
+def budget_of(
+    calls: int | None, tokens: int | None, cost: float | None, seconds: float | None
+) -> Budget:
+    """Make a budget of the options; raises UsageError for one that lets nothing happen."""
+    for name, value in (("--max-cost", cost), ("--max-seconds", seconds)):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{name} {value:g}: it is a number above 0")
+    return Budget(calls=calls, tokens=tokens, cost=cost, seconds=seconds)
+
+
+def fair(key: str) -> str:
+    """Give a fairness key that Temporal takes. Raises UsageError."""
+    if len(key.encode("utf-8", "replace")) > MOST_KEY_BYTES:
+        raise UsageError(f"--fairness-key is longer than {MOST_KEY_BYTES} bytes")
+    return key
+
+
 def choose_model(
     settings: Settings, choice: ModelChoice
 ) -> tuple[Settings, dict[str, ModelProfile]]:
@@ -154,7 +175,9 @@ def _without_embedded_default(settings: Settings, chosen: ModelProfile) -> Setti
     return settings.model_copy(update={"models": {**settings.models, "default": elsewhere}})
 
 
-def request_of(settings: Settings, task: Task, models: dict[str, ModelProfile]) -> Request:
+def request_of(
+    settings: Settings, task: Task, models: dict[str, ModelProfile], **more: Any
+) -> Request:
     """Freeze everything that the job needs. Raises NotFound for a template that is not there."""
     from crp.request import Request
     from crp.templates import find_library
@@ -164,4 +187,5 @@ def request_of(settings: Settings, task: Task, models: dict[str, ModelProfile]) 
         shelf.get(task.template)
     for note in shelf.notes:
         say(f"note: {note}: see `crp templates lint`")
-    return Request(task, settings.config(models["default"]), models, shelf.library)
+    config, discreet = settings.config(models["default"]), settings.encryption.on
+    return Request(task, config, models, shelf.library, discreet, **more)

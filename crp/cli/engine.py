@@ -20,8 +20,21 @@ class Role(StrEnum):
     ALL = "all"
 
 
+class Log(StrEnum):
+    """How a log is written; see `crp.telemetry.logs`."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormat = Annotated[
+    Log | None, typer.Option("--log-format", help="Lines for people, or JSON lines for programs.")
+]
+
+
 def up(
     ui: Annotated[bool, typer.Option("--ui", help="Serve Temporal's web UI too.")] = False,
+    log_format: LogFormat = None,
     home: Home = None,
 ) -> None:
     """Run the engine here until Ctrl-C: Temporal, worker, trace store and model.
@@ -33,6 +46,7 @@ def up(
     Examples:
       crp up
       crp up --ui
+      crp up --log-format json
       crp up --home /srv/crp
     """
     from crp.cli.loop import run
@@ -40,7 +54,7 @@ def up(
     from crp.config import load_settings
 
     overrides = {"embedded": {"ui": True}} if ui else {}
-    run(serve_here(load_settings(home, **overrides)))
+    run(serve_here(load_settings(home, **overrides, **_logged(log_format))))
 
 
 def down(home: Home = None, as_json: Json = False) -> None:
@@ -66,6 +80,7 @@ def worker(
     role: Annotated[
         Role, typer.Option("--role", help="Workflows and model calls, the trace store, or both.")
     ] = Role.ALL,
+    log_format: LogFormat = None,
     home: Home = None,
 ) -> None:
     """Run a worker for the Temporal of the settings until SIGTERM or Ctrl-C.
@@ -77,8 +92,17 @@ def worker(
     Examples:
       CRP_TEMPORAL__ADDRESS=temporal:7233 crp worker --role work
       CRP_TEMPORAL__ADDRESS=temporal:7233 crp worker --role store --home /srv/crp
+      CRP_TEMPORAL__ADDRESS=temporal:7233 crp worker --log-format json
     """
     from crp.cli.working import work
     from crp.config import load_settings
+    from crp.telemetry import tracing
 
-    asyncio.run(work(load_settings(home), role.value))
+    try:
+        asyncio.run(work(load_settings(home, **_logged(log_format)), role.value))
+    finally:
+        tracing.leave()
+
+
+def _logged(form: Log | None) -> dict[str, dict[str, str]]:
+    return {"telemetry": {"log_format": form.value}} if form else {}

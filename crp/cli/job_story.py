@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from pydantic import TypeAdapter
 from temporalio.client import RPCError, WorkflowQueryFailedError
 
 from crp.cli.answers import summary
-from crp.cli.lines import line_of
+from crp.cli.lines import hint_of, line_of
 from crp.cli.terminal import one_line, out, print_json, print_markdown, print_table
 from crp.client import Engine, completed, executions, exists, handle
 from crp.config import Settings
+from crp.control import stored_events
 from crp.errors import EngineError, NotFound
 from crp.failures import from_failure
 from crp.following import RESULT
+from crp.jobs_past import past
 from crp.models import Event
 from crp.records import Records, records
 
-_EVENTS = TypeAdapter(list[Event])
+_WAITS = {"paused": "job.paused", "awaits approval": "approval.awaited"}
+"""The event that makes a job wait, by its status since then."""
 
 
 async def tell(settings: Settings, given: str, *, as_json: bool) -> None:
@@ -57,15 +59,11 @@ def _print_stored(job: dict[str, Any]) -> None:
     out(f"model     {job['model_name']}, capability {job['capability']}")
     out(f"when      {job['submitted_at']}, {float(job['seconds'] or 0):.1f} s")
     out(f"cost      {job['calls']} calls, {job['input_tokens']} + {job['output_tokens']} tokens\n")
-    _print_events(_EVENTS.validate_python([_event(row) for row in job["events"]]))
+    _print_events(stored_events(job))
     _print_attempts(job["attempts"])
     quality = f", quality {job['quality']:.2f}" if job["quality"] is not None else ""
     out(f"\nanswer ({job['chosen'] or 'none'}{quality})\n")
     print_markdown(str(job["answer"] or ""))
-
-
-def _event(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "at": row["happened_at"], "body": row["body"] or {}}
 
 
 def _print_events(events: list[Event]) -> None:
@@ -108,13 +106,18 @@ async def _tell_running(engine: Engine, job_id: str, *, as_json: bool) -> None:
         raise EngineError(f"the job {job_id} does not say how it is: {error}") from None
     except RPCError as error:
         raise from_failure(error) from None
+    was = past(events)
     word = status.name.lower() if status else "unknown"
+    waits = _WAITS.get(was.status, "") if word == "running" else ""
+    word = was.status if waits else word
     if as_json:
         shown = result.model_dump(mode="json") if result else None
         data = [e.model_dump(mode="json") for e in events]
         print_json({"job_id": job_id, "status": word, "events": data, "result": shown})
         return
-    out(f"job       {job_id}  {word}\n")
+    by = f" by {was.paused_by}" if was.paused_by else ""
+    out(f"job       {job_id}  {word}{by}")
+    out(f"          {hint_of(waits, job_id)}\n" if waits else "")
     _print_events(events)
     if result is not None:
         out("\n".join(["", *summary(result), ""]))

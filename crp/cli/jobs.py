@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from crp.cli.options import Home, Json, Limit, group
+from crp.cli import job_control, job_fork, job_history
+from crp.cli.options import Home, JobId, Json, Limit, Stream, group
 from crp.cli.terminal import one_line, print_json, print_table, say
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from crp.client import Engine
-    from crp.config import Settings
-
-app = group("Look at jobs, come back to them, end them.")
-
-JobId = Annotated[str, typer.Argument(help="The job's id, or its beginning.")]
+app = group("Look at jobs, come back to them, steer them, end them.")
 
 
 @app.command("list")
 def list_jobs(
     running: Annotated[bool, typer.Option("--running", help="Only those under way.")] = False,
+    where: Annotated[
+        str, typer.Option("--where", help='Only those that fit: "quality < 0.8 and batch = b1".')
+    ] = "",
+    status: Annotated[str, typer.Option("--status", help="Only with this status.")] = "",
+    template: Annotated[str, typer.Option("--template", "-t", help="Only of this template.")] = "",
+    model: Annotated[str, typer.Option("--model", help="Only of the model with this name.")] = "",
     limit: Limit = 30,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """List jobs, newest first: those under way, then the finished ones of the trace store.
 
+    --where takes task_type, template, model, status, quality, complexity, batch, job_id,
+    submitted_at and finished_at; = != < <= > >= in (a, b), starts with; and, or, brackets.
+
     \b
     Examples:
       crp jobs list
       crp jobs list --running
+      crp jobs list --where "template = 'comparison' and quality < 0.8"
+      crp jobs list --status failed --where "submitted_at > 2026-11-20"
       crp jobs list --json | jq -r '.[].job_id'
     """
     from crp.cli.job_list import listed
     from crp.cli.loop import run
     from crp.config import load_settings
+    from crp.where import all_of, equal, parse
 
-    rows = run(listed(load_settings(home), limit, only_running=running))
+    given = {"status": status, "template": template, "model": model}
+    short = [equal(name, value) for name, value in given.items() if value]
+    wanted = all_of(*short, parse(where) if where else None)
+    rows = run(listed(load_settings(home), limit, only_running=running, where=wanted))
     if as_json:
         print_json(rows)
         return
     if not rows:
-        say('no jobs yet: try `crp run "Compare tea and coffee"`')
+        first = 'no jobs yet: try `crp run "Compare tea and coffee"`'
+        say("no job fits" if wanted or running else first)
         return
     columns = ("job_id", "status", "quality", "template", "calls", "seconds", "task")
     table = [[one_line(str(r[c]), 60) if c == "task" else r.get(c) for c in columns] for r in rows]
@@ -68,7 +77,7 @@ def show(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
 
 
 @app.command()
-def watch(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
+def watch(job_id: JobId, stream: Stream = False, as_json: Json = False, home: Home = None) -> None:
     """Come back to a job: its steps as they happen, then its answer on stdout.
 
     Starts the engine if it does not run; unfinished jobs go on with it. Ctrl-C leaves the job
@@ -78,8 +87,10 @@ def watch(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
     Examples:
       crp jobs watch compare-react-vue-3f2a
       crp jobs watch compare-react > answer.md
+      crp jobs watch compare-react --stream
     """
     from crp.cli.loop import interruptible
+    from crp.cli.reaching import reach
     from crp.cli.watching import goodbye_to
     from crp.cli.watching import watch as watch_job
     from crp.client import find_job
@@ -88,9 +99,9 @@ def watch(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
 
     async def work() -> None:
         nonlocal known
-        engine = await _engine(home)
+        engine = await reach(home)
         known = await find_job(engine, job_id)
-        await watch_job(engine, known, show_probe=False, as_json=as_json)
+        await watch_job(engine, known, show_probe=False, as_json=as_json, stream=stream)
 
     interruptible(work, lambda: goodbye_to(known))
 
@@ -105,33 +116,14 @@ def cancel(job_id: JobId, as_json: Json = False, home: Home = None) -> None:
     """
     from crp.cli.cancelling import cancel_and_wait
     from crp.cli.loop import run
+    from crp.cli.reaching import reach
 
     async def work() -> None:
-        await cancel_and_wait(await _engine(home), job_id, as_json=as_json)
+        await cancel_and_wait(await reach(home), job_id, as_json=as_json)
 
     run(work())
 
 
-async def _engine(home: Path | None) -> Engine:
-    """The engine of this home with the models that it had: the jobs are older than this command.
-
-    A home where nothing ever ran gets no engine for the sake of an answer that is known.
-    """
-    from crp.cli.stages import told
-    from crp.client import connect
-    from crp.config import load_settings
-    from crp.errors import NotFound
-    from crp.local.temporal_server import database
-
-    settings = load_settings(home)
-    if not settings.temporal.address and not database(settings.home).exists():
-        raise NotFound(f"no job has run in {settings.home} yet")
-    with told() as tell:
-        return await connect(_as_it_was(settings), tell)
-
-
-def _as_it_was(settings: Settings) -> Settings:
-    from crp.local.state import read_state
-
-    last = read_state(settings.home).models
-    return settings.model_copy(update={"models": {**settings.models, **last}})
+job_control.register(app)
+job_fork.register(app)
+job_history.register(app)

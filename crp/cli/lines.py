@@ -7,10 +7,10 @@ be there, to be of its type, or to be harmless on a terminal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from crp.cli.terminal import one_line
-from crp.models import Event
+from crp.models import Event, JobStatus, StepStatus
 
 
 def why(event: Event) -> str:
@@ -21,15 +21,19 @@ def why(event: Event) -> str:
 
 
 def line_of(event: Event) -> str:
-    """Tell one event in one line; empty when there is nothing to tell."""
+    """Tell one event in one line; empty when nothing is known about its kind."""
     teller = _TELLERS.get(event.kind)
-    if teller is not None:
-        return one_line(teller(event), 400)
-    if event.kind.startswith("step."):
-        return one_line(_finished(event), 400)
-    if event.kind.startswith("job."):
-        error = text(event.body, "error")
-        return f"job {event.kind.removeprefix('job.')}" + (f": {error}" if error else "")
+    if teller is None and event.kind.partition(".")[2] in _ENDINGS.get(event.kind[:4], ()):
+        teller = _job_ended if event.kind.startswith("job.") else _finished
+    return one_line(teller(event), 400) if teller else ""
+
+
+def hint_of(kind: str, job_id: str) -> str:
+    """Say what a person may type, where an event of this kind makes the job wait for one."""
+    if kind == "job.paused":
+        return f"it goes on with: crp jobs resume {job_id}"
+    if kind == "approval.awaited":
+        return f"let it run: crp jobs approve {job_id} (with --show: look at it)"
     return ""
 
 
@@ -91,6 +95,27 @@ def _voted(event: Event) -> str:
     return f"{event.step}: sample {sample:.0f} of {event.body.get('of')} won the vote"
 
 
+def _awaited(event: Event) -> str:
+    calls = number(event.body.get("calls"))
+    return f"the plan waits for approval: about {calls:.0f} calls"
+
+
+def _approved(event: Event) -> str:
+    dropped = ", ".join(map(str, listed(event.body, "dropped")))
+    without = f", without {dropped}" if dropped else ""
+    return f"the plan is approved{_by(event)}{without}"
+
+
+def _by(event: Event) -> str:
+    by = text(event.body, "by")
+    return f" by {by}" if by else ""
+
+
+def _job_ended(event: Event) -> str:
+    error = text(event.body, "error")
+    return f"job {event.kind.removeprefix('job.')}" + (f": {error}" if error else "")
+
+
 def _finished(event: Event) -> str:
     state = event.kind.removeprefix("step.")
     if state == "started":
@@ -100,6 +125,12 @@ def _finished(event: Event) -> str:
     reason = f" ({text(event.body, 'reason')})" if event.body.get("reason") else ""
     return f"{event.step}: {state}{scored}{reason}"
 
+
+_ENDINGS: dict[str, tuple[str, ...]] = {
+    "job.": get_args(JobStatus),
+    "step": ("started", *get_args(StepStatus)),
+}
+"""What may stand behind the dot of a kind, as its status."""
 
 _TELLERS: dict[str, Callable[[Event], str]] = {
     "routed": _routed,
@@ -113,6 +144,10 @@ _TELLERS: dict[str, Callable[[Event], str]] = {
     "scored": lambda e: f"quality of the {e.body.get('candidate')} answer: {e.body.get('quality')}",
     "noted": lambda e: f"note: {text(e.body, 'text')}",
     "curated": lambda e: f"library curated: {e.body.get('retired')} traces retired",
+    "job.paused": lambda e: f"paused{_by(e)}: what runs finishes, nothing new starts",
+    "job.resumed": lambda e: f"resumed{_by(e)}",
+    "approval.awaited": _awaited,
+    "approved": _approved,
     "job.started": lambda e: f"job started with model {e.body.get('model') or 'unnamed'}",
     "recorded": lambda e: (
         "recorded" + ("; " + text(e.body, "reason") if e.body.get("reason") else "")

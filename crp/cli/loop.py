@@ -13,12 +13,14 @@ import typer
 from temporalio.runtime import (
     LogForwardingConfig,
     LoggingConfig,
+    PrometheusConfig,
     Runtime,
     TelemetryConfig,
     TelemetryFilter,
 )
 
 from crp.cli.guard import INTERRUPTED
+from crp.telemetry import tracing
 
 T = TypeVar("T")
 
@@ -26,7 +28,12 @@ T = TypeVar("T")
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end."""
     core_logs_to(None)
-    return asyncio.run(work)
+    # A receiver of spans that is away is no news for who waits for an answer.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    try:
+        return asyncio.run(work)
+    finally:
+        tracing.leave()
 
 
 def interruptible(work: Callable[[], Coroutine[Any, Any, T]], say_goodbye: Callable[[], None]) -> T:
@@ -34,17 +41,20 @@ def interruptible(work: Callable[[], Coroutine[Any, Any, T]], say_goodbye: Calla
     return run(_until_signal(work, say_goodbye))
 
 
-def core_logs_to(logger: logging.Logger | None) -> None:
-    """Send the warnings of temporalio's core to a logger, or nowhere.
+def core_logs_to(logger: logging.Logger | None, metrics: PrometheusConfig | None = None) -> Runtime:
+    """Send the warnings of temporalio's core to a logger, or nowhere; count, if somebody wants it.
 
-    By itself it writes them to stdout, in colour, between the words of an answer.
+    By itself it writes them to stdout, in colour, between the words of an answer. Raises ValueError
+    when the metrics can not be served.
     """
     logs = None
     if logger is not None:
         level = TelemetryFilter(core_level="WARN", other_level="ERROR")
         logs = LoggingConfig(filter=level, forwarding=LogForwardingConfig(logger=logger))
-    runtime = Runtime(telemetry=TelemetryConfig(logging=logs))
+    telemetry = TelemetryConfig(logging=logs, metrics=metrics, attach_service_name=False)
+    runtime = Runtime(telemetry=telemetry)
     Runtime.set_default(runtime, error_if_already_set=False)
+    return runtime
 
 
 async def _until_signal(

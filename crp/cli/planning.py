@@ -78,11 +78,15 @@ def show_plan(request: Request, *, as_json: bool) -> None:
         print_json(_data(seen))
         return
     _print_head(seen, request)
-    rows = [(s.id, s.kind, s.title, ", ".join(s.needs), _help(s)) for s in seen.plan.steps]
+    print_plan(seen.plan)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print the steps of a plan, and what they cost."""
+    rows = [(s.id, s.kind, s.title, ", ".join(s.needs), _help(s)) for s in plan.steps]
     print_table(("step", "kind", "title", "needs", "help"), rows)
-    for title in seen.plan.cut:
+    for title in plan.cut:
         out(f"cut, to stay under the cap: {one_line(title)}")
-    plan = seen.plan
     out(f"\nsteps   {_sum(plan)}")
     out(f"calls   likely {plan.calls_likely}, worst {plan.calls_worst}")
     out(f"tokens  likely {plan.tokens_likely}, worst {plan.tokens_worst}")

@@ -7,7 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crp.cli.options import BaseUrl, Capability, Home, Inputs, Json, Model
+from crp.cli.options import (
+    BaseUrl,
+    Capability,
+    Context,
+    Detach,
+    FairnessKey,
+    Home,
+    Inputs,
+    Json,
+    MaxCalls,
+    MaxCost,
+    MaxSeconds,
+    MaxTokens,
+    Model,
+    PriorityKey,
+    Stream,
+)
 
 if TYPE_CHECKING:
     from crp.config import Settings
@@ -28,9 +44,7 @@ def run(
     model: Model = "",
     base_url: BaseUrl = "",
     capability: Capability = None,
-    context_file: Annotated[
-        str, typer.Option("--context-file", "-c", help="Facts to answer from; `-` reads stdin.")
-    ] = "",
+    context_file: Context = "",
     inputs: Inputs = None,
     orc: Annotated[
         Orc, typer.Option("--orc", help="Split the task into steps: let the gate decide, or not.")
@@ -41,9 +55,17 @@ def run(
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Show the plan; asks no model, starts nothing.")
     ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Print the job's id and do not wait.")
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Let nothing of the plan run before you approve it.")
     ] = False,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_seconds: MaxSeconds = None,
+    priority: PriorityKey = None,
+    fairness_key: FairnessKey = "",
+    stream: Stream = False,
+    detach: Detach = False,
     new: Annotated[
         bool, typer.Option("--new", help="Do not go on with the same job that still runs.")
     ] = False,
@@ -63,9 +85,11 @@ def run(
       crp run "Compare tea and coffee" --plan-only
       crp run "Why is the sky blue?" --base-url http://127.0.0.1:11434/v1 --model qwen3:4b
       crp run "Compare tea and coffee" --json | jq -r .answer
+      crp run "Compare tea and coffee" --approve
+      crp run "Compare tea and coffee" --max-calls 10 --max-seconds 600
       crp run "Compare tea and coffee" > answer.md
     """
-    from crp.cli.asking import ModelChoice, choose_model, request_of, task_of
+    from crp.cli.asking import ModelChoice, budget_of, choose_model, fair, request_of, task_of
     from crp.config import load_settings
 
     settings, models = choose_model(load_settings(home), ModelChoice(model, base_url, capability))
@@ -73,23 +97,31 @@ def run(
     wanted = task_of(
         task, context_file, inputs, **options, probe="always" if show_probe else "auto"
     )
-    request = request_of(settings, wanted, models)
+    control = {
+        "budget": budget_of(max_calls, max_tokens, max_cost, max_seconds),
+        "approve": approve,
+        "priority": priority,
+        "fairness_key": fair(fairness_key),
+    }
+    request = request_of(settings, wanted, models, **control)
     if plan_only:
         from crp.cli.planning import show_plan
 
         show_plan(request, as_json=as_json)
     else:
-        _run(settings, request, show_probe=show_probe, detach=detach, new=new, as_json=as_json)
+        shown = {"show_probe": show_probe, "as_json": as_json, "stream": stream}
+        _run(settings, request, detach=detach, new=new, **shown)
 
 
 def _run(
     settings: Settings,
     request: Request,
     *,
-    show_probe: bool,
     detach: bool,
     new: bool,
+    show_probe: bool,
     as_json: bool,
+    stream: bool,
 ) -> None:
     from crp.cli.loop import interruptible
     from crp.cli.stages import told
@@ -111,6 +143,6 @@ def _run(
             goodbye_to(job_id)
             return
         say(f"job {job_id}")
-        await watch(engine, job_id, show_probe=show_probe, as_json=as_json)
+        await watch(engine, job_id, show_probe=show_probe, as_json=as_json, stream=stream)
 
     interruptible(work, lambda: goodbye_to(job_id))

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from crp.cli.lines import dicts, number, text, why
+from crp.cli.lines import dicts, line_of, number, text, why
 from crp.cli.terminal import one_line
 from crp.models import Event
+from crp_workflows.attributes import ENDED
+from crp_workflows.ledger import WAITS, WAITS_END
 
 _DOING = {
     "job.started": "choosing a template",
@@ -52,6 +54,8 @@ class Story:
     calls: int = 0
     tokens: int = 0
     ended: bool = False
+    waits: str = ""
+    """The event that makes the job wait for a person; empty: it does not."""
 
     def add(self, event: Event) -> None:
         """Take one event in."""
@@ -60,7 +64,8 @@ class Story:
             self._count(event)
             return
         self.doing = _DOING.get(event.kind, self.doing)
-        if event.kind.startswith("job.") and event.kind != "job.started":
+        self._wait(event)
+        if event.kind in ENDED:
             self.ended, self.doing = True, "recording the trace"
         elif event.kind == "routed":
             self.template = f"{text(body, 'template')}, complexity {body.get('complexity')}"
@@ -74,7 +79,15 @@ class Story:
         elif event.kind.startswith("step."):
             self._step(event)
 
+    def _wait(self, event: Event) -> None:
+        """A paused job may wait for approval too: what came last is told."""
+        if event.kind in WAITS:
+            self.waits, self.doing = event.kind, line_of(event)
+        elif event.kind in (*WAITS_END, *ENDED):
+            self.waits, self.doing = "", "working on the steps"
+
     def _plan(self, body: dict[str, Any]) -> None:
+        self.rows = {}  # a person may have changed the plan
         for step in dicts(body, "steps"):
             row = Row(text(step, "id"), text(step, "title"), level=text(step, "level"))
             item = row.id.partition("/")[2]

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ def one_line(text: str, most: int = 200) -> str:
     """Give the beginning of a text as one clean line."""
     line = " ".join(clean(text[: most * 8]).split())
     return line if len(line) <= most else line[: most - 3].rstrip() + "..."
+
+
+def made_at(unix: float) -> str:
+    """Tell a time in Unix seconds, also one that no calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, OSError, ValueError):
+        return f"{unix:g} seconds after 1970"
 
 
 def say(text: str) -> None:

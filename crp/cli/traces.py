@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crp.cli import (
+    trace_compact,
     trace_curate,
     trace_exchange,
     trace_forget,
     trace_publish,
     trace_rebuild,
     trace_score,
+    trace_similar,
 )
 from crp.cli.options import Home, Json, Limit, group
-from crp.cli.terminal import one_line, out, print_json, print_table, say
+from crp.cli.terminal import made_at, one_line, out, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,12 +85,11 @@ def show(
     if as_json:
         print_json(trace.to_dict())
         return
-    made = datetime.fromtimestamp(trace.created_at, UTC)
     out(f"trace    {trace.trace_id}")
     out(f"task     {one_line(trace.task_summary, 500)}")
     out(f"type     {trace.task_type}, model class {trace.model_class}")
     out(f"quality  {trace.quality_score:.2f}, shown to {trace.usage_count} jobs")
-    out(f"made     {made:%Y-%m-%d %H:%M} UTC\n")
+    out(f"made     {made_at(trace.created_at)}\n")
     rows = [
         (i, s.step_description, s.expected_output_format, s.scaffold_level)
         for i, s in enumerate(trace.steps, 1)
@@ -112,11 +112,13 @@ def _traces(
 
 
 for part in (
+    trace_similar,
     trace_score,
     trace_curate,
     trace_exchange,
     trace_publish,
     trace_rebuild,
+    trace_compact,
     trace_forget,
 ):
     part.register(app)

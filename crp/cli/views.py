@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from crp.cli.lines import line_of
+from crp.cli.lines import hint_of, line_of
 from crp.cli.story import Row, Story
 from crp.cli.terminal import console, lively, one_line, say
 from crp.models import Event
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from crp.following import Progress
+
 NOTE_AGAIN = 30.0
 """Seconds between two notes that differ in their numbers only, where lines can not change."""
+
+MOST_CALLS = 8
+"""Calls under way whose texts are shown at once."""
 
 _MARKS = {
     "waiting": ("·", "dim"),
@@ -34,17 +40,19 @@ _MARKS = {
 }
 
 
-def view() -> PlainView:
+def view(job_id: str = "") -> PlainView:
     """Give the view that fits stderr; use it as a context manager."""
-    return LiveView() if lively(sys.stderr) else PlainView()
+    return LiveView(job_id) if lively(sys.stderr) else PlainView(job_id)
 
 
 class PlainView:
     """One line an event; what only counts on while something is waited for is told now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, job_id: str = "") -> None:
+        self.job_id = job_id or "ID"
         self._noted = ""
         self._noted_at = 0.0
+        self._shown: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +68,15 @@ class PlainView:
     def event(self, event: Event) -> None:
         if line := line_of(event):
             say(line)
+        if hint := hint_of(event.kind, self.job_id):
+            say(f"  {hint}")
+
+    def progress(self, calls: Sequence[Progress]) -> None:
+        """Show what models are writing, for who asked for it: a line when there is more."""
+        for call in calls:
+            if call.tokens > self._shown.get(call.step, 0):
+                say(f"... {written(call, 200)}")
+        self._shown = {call.step: call.tokens for call in calls}
 
     def note(self, text: str) -> None:
         kind = re.sub(r"\d+", "", text)
@@ -71,10 +88,12 @@ class PlainView:
 class LiveView(PlainView):
     """The steps with their state, redrawn in place; fits any width."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, job_id: str = "") -> None:
+        super().__init__(job_id)
         self.story = Story()
         self.notice = ""
+        self.hint = ""
+        self.calls: Sequence[Progress] = ()
         self.started = datetime.now(UTC)
         self._live: Live | None = None
 
@@ -95,8 +114,9 @@ class LiveView(PlainView):
     ) -> None:
         assert self._live is not None
         self.notice = ""
+        self.calls = ()
         if kind is None:
-            self.story.doing = ""
+            self.story.doing = self.hint = ""
         self._live.stop()
 
     def event(self, event: Event) -> None:
@@ -104,9 +124,13 @@ class LiveView(PlainView):
             self.started = event.at
         self.notice = ""
         self.story.add(event)
+        self.hint = hint_of(event.kind, self.job_id) or (self.hint if self.story.waits else "")
 
     def note(self, text: str) -> None:
         self.notice = one_line(text, 300)
+
+    def progress(self, calls: Sequence[Progress]) -> None:
+        self.calls = calls
 
     # -- drawing: called eight times a second, with the width of the moment ------------------------
 
@@ -118,6 +142,10 @@ class LiveView(PlainView):
             yield self._steps()
         if self.story.doing:
             yield self._now()
+        for call in self.calls[:MOST_CALLS]:
+            yield self._line(f"  {written(call, options.max_width - 4)}", "dim")
+        if self.hint:
+            yield self._line(f"  {self.hint}", "yellow")
         if self.notice:
             yield self._line(f"  {self.notice}", "yellow")
 
@@ -151,6 +179,13 @@ class LiveView(PlainView):
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_row(self._spinner, Text(f"{self.story.doing} ({counts})", style="bold"))
         return table
+
+
+def written(call: Progress, width: int) -> str:
+    """Say how far a call is, with as much of the end of its text as fits."""
+    head = one_line(f"{call.step}: {call.tokens} tokens", max(10, width // 2))
+    text = one_line(call.text, len(call.text) + 1)
+    return f"{head}: {text[-max(1, width - len(head) - 2) :]}"
 
 
 def state_of(row: Row) -> str:

@@ -10,11 +10,16 @@ from crp.errors import JobFailed
 from crp.following import Ended, follow
 
 
-async def watch(engine: Engine, job_id: str, *, show_probe: bool, as_json: bool) -> None:
-    """Show a job until its end and print its answer. Raises JobFailed when it has none."""
-    with view() as shown:
+async def watch(
+    engine: Engine, job_id: str, *, show_probe: bool, as_json: bool, stream: bool = False
+) -> None:
+    """Show a job until its end and print its answer. Raises JobFailed when it has none.
+
+    `stream` shows also what the models are writing.
+    """
+    with view(job_id) as shown:
         engine.say = shown.note
-        ended = await follow(engine, job_id, shown)
+        ended = await follow(engine, job_id, shown, shown.progress if stream else None)
     tell_end(ended, show_probe=show_probe, as_json=as_json)
 
 

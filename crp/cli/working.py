@@ -7,20 +7,20 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 
-from temporalio import activity, workflow
 from temporalio.client import Client, RPCError
 from temporalio.service import RetryConfig
 
 from crp import local
 from crp.cli.loop import core_logs_to
-from crp.cli.terminal import clean, one_line
+from crp.cli.terminal import one_line
 from crp.client import connect_to
 from crp.config import Settings
 from crp.errors import ConfigError, EngineError
 from crp.local.leash import follow_parent
+from crp.telemetry import metrics
+from crp.telemetry.logs import log_to_stderr
 from crp.worker import Role, running
 
 logger = logging.getLogger("crp.worker")
@@ -32,7 +32,8 @@ AGAIN_AFTER = 1.0
 
 async def work(settings: Settings, role: Role) -> None:
     """Run the workers of a role until SIGTERM or SIGINT, then drain them."""
-    _log_to_stderr()
+    log_to_stderr(settings.telemetry.log_format)
+    _start_runtime(settings, role)
     if "CRP_MODEL_URL" in os.environ:  # the embedded engine started us: we end with it
         follow_parent()
     stopping = asyncio.Event()
@@ -106,25 +107,16 @@ def _embedded_engine(settings: Settings) -> str:
     return engine.address
 
 
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_name_the_job)
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s %(job)s%(name)s: %(message)s")
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("crp").setLevel(logging.INFO)
-    core_logs_to(logging.getLogger("temporalio.core"))
-
-
-def _name_the_job(record: logging.LogRecord) -> bool:
-    """Put the job's id into a line; what a model wrote must not make lines of its own."""
-    job = ""
-    if activity.in_activity():
-        job = activity.info().workflow_id or ""
-    elif workflow.in_workflow():
-        job = workflow.info().workflow_id
-    record.job = f"[{job}] " if job else ""
-    record.msg = clean(record.getMessage()).replace("\n", " / ")
-    record.args = ()
-    return True
+def _start_runtime(settings: Settings, role: Role) -> None:
+    """Make this process's connection to Temporal: where it logs, and what it counts for whom."""
+    address = settings.telemetry.metrics_address(role)
+    logs = logging.getLogger("temporalio.core")
+    try:
+        runtime = core_logs_to(logs, metrics.config(address) if address else None)
+    except ValueError as error:
+        raise EngineError(
+            f"metrics can not be served at {address} (telemetry.prometheus): {error}"
+        ) from None
+    if address:
+        metrics.start(runtime)
+        logger.info("metrics at http://%s/metrics", address)

@@ -4,18 +4,22 @@ Order (spec, section 6): facts and task, then the help of the level, then exampl
 instruction with the outputs that it needs closes the envelope. What the steps of a job share
 comes first, so that a server that caches prefixes reads it once.
 
+Data can not leave its part, see `crp.language.fencing`.
+
 What does not fit is given up in this order: examples, facts by relevance, the middle of a task
 that takes more than half of the room, outputs in proportion. Never the help or the instruction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from pydantic import JsonValue
+
 from crp.errors import TemplateError
-from crp.language import asking, examples, facts, fitting
+from crp.language import asking, examples, facts, fencing, fitting
 from crp.language.asking import Question
 from crp.language.outputs import json_schema, sentence
 from crp.language.scaffolds import defaults, help_text, text_of
@@ -130,8 +134,8 @@ def build(brief: Brief, call: Call) -> Envelope:
 
 
 def _system(brief: Brief, asked: Question) -> tuple[Part, ...]:
-    own = render(asked.step.system, asked.names) if asked.step and asked.step.system else ""
-    given = clean(brief.job.task.system_prompt).strip()
+    own = _filled(asked.step.system, asked.names) if asked.step and asked.step.system else ""
+    given = fencing.inert(clean(brief.job.task.system_prompt).strip())
     return tuple(Part("system", text) for text in (given, own) if text)
 
 
@@ -155,8 +159,8 @@ def _fitted(
     offered = _offered(brief, call, asked)
     shown = examples.fitting(offered, asked.few_shot.max_tokens if asked.few_shot else 0)
     parts = _Parts(
-        facts=asked.facts.strip(),
-        task=asked.task.strip(),
+        facts=fencing.data(asked.facts.strip()),
+        task=fencing.inert(asked.task.strip()),
         help=_help(brief, call, asked),
         examples=examples.block(shown),
     )
@@ -221,20 +225,26 @@ def _help(brief: Brief, call: Call, asked: Question) -> str:
     if call.stage in ("extract", "decompose") or call.part == "judge":
         return ""  # a list and a verdict need no help to be written
     library = defaults(brief.scaffolds)
-    return help_text(call.level, asked.step, brief.template, library, asked.names)
+    names = fencing.names(asked.names)
+    return fencing.inert(help_text(call.level, asked.step, brief.template, library, names))
 
 
 def _closing(call: Call, asked: Question, parts: _Parts) -> tuple[Part, ...]:
-    instruction = render(asked.instruction, asked.names) if asked.instruction else ""
+    instruction = _filled(asked.instruction, asked.names) if asked.instruction else ""
     if not instruction and (parts.help or parts.examples):
         instruction = "Now do the task."
     closing = (
         Part("examples", asked.lead),
         Part("instruction", instruction),
-        Part("output", sentence(asked.output, asked.names)),
-        Part("reminder", _reminder((asked.feedback, *call.hints))),
+        Part("output", fencing.inert(sentence(asked.output, asked.names))),
+        Part("reminder", fencing.inert(_reminder((asked.feedback, *call.hints)))),
     )
     return tuple(part for part in closing if part.text)
+
+
+def _filled(text: str, names: Mapping[str, JsonValue]) -> str:
+    """Fill in a text of the template; what is filled in can not look like a part of the prompt."""
+    return fencing.inert(render(text, fencing.names(names)))
 
 
 def _reminder(said: Sequence[str]) -> str:

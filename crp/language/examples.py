@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from crp.language.facts import tokens
+from crp.language.fencing import inert
 from crp.language.words import clean, shorten
 from crp.models import ReasoningStep, ReasoningTrace
 
@@ -26,7 +27,7 @@ def block(traces: Sequence[ReasoningTrace]) -> str:
     """Write traces as examples, each with all its step descriptions; empty for none."""
     if not traces:
         return ""
-    return "\n".join([INTRODUCTION, *map(_example, traces)])
+    return inert("\n".join([INTRODUCTION, *map(_example, traces)]))
 
 
 def fitting(traces: Sequence[ReasoningTrace], budget: int) -> tuple[ReasoningTrace, ...]:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+LONG = 100_000
+"""Characters of a text that is worth remembering instead of going over it again."""
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff"  # written without spaces: every character is a word
 _MARKS = r"\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0d7f"  # belong to the letter before
@@ -62,6 +66,16 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    return _cleaned_once(text) if len(text) > LONG else _cleaned(text)
+
+
+@lru_cache(maxsize=4)
+def _cleaned_once(text: str) -> str:
+    """Facts of megabytes are the same for every call of a job."""
+    return _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
     if _SURROGATES.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     text = _HIDDEN.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", text)))

@@ -17,6 +17,7 @@ from os import environ
 from pathlib import Path
 
 from crp.config import Settings
+from crp.encryption import keyring
 from crp.errors import EngineError
 from crp.local.host import disk_full, is_full, not_writable, passed_on, prepare_home, rotate_log
 from crp.local.roster import fetch_model, known_models, served_model
@@ -56,6 +57,7 @@ async def ensure(
     process lives, or until `release`. Raises EngineError with the one line that says why not.
     """
     only_embedded(settings)
+    keyring(settings)  # a job that nobody can decrypt must not be started
     prepare_home(settings)
     try:
         mark_client(settings.home)
@@ -100,7 +102,7 @@ async def stop(settings: Settings, within: float = 40.0) -> bool:
 
 
 def lacks(state: EngineState, settings: Settings) -> str:
-    """Say which of our models an engine can not serve; empty when it can serve all.
+    """Say which of our models or keys an engine does not have; empty when it has all.
 
     Where a model is stands in every job; the engine's worker has to know its alias (it has a task
     queue of its own) and its key.
@@ -112,6 +114,9 @@ def lacks(state: EngineState, settings: Settings) -> str:
         keys = (mine.api_key_env, mine.api_key_file)
         if known is None or (any(keys) and keys != (known.api_key_env, known.api_key_file)):
             return f"the model {alias!r}"
+    first = keyring(settings).first
+    if first is not None and first.id not in state.key_ids:
+        return f"the encryption key {first.id}"
     return ""
 
 

@@ -9,9 +9,11 @@ must stay true: whoever holds `<home>/engine.lock` is the only one who writes `e
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -23,30 +25,57 @@ from crp.config import ModelSettings
 Phase = Literal["starting", "running", "stopping", "stopped", "failed"]
 
 CLOCK_SLACK = 2.0
-"""Seconds by which two readings of one process's start may differ (the clock was set)."""
+"""Seconds by which two readings of one process's start may differ (clocks are set by little)."""
 
 
 class ProcessId(BaseModel):
-    """One process, for sure: the pid and when it was created (Unix seconds)."""
+    """One process, for sure: the pid and when it was created.
+
+    On Linux that is in seconds since the boot, which is named: the kernel counts backwards from
+    today's clock when it is asked for a time of day, so that would move when the clock is set.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     pid: int
     create_time: float
+    boot: str = ""
 
     @classmethod
     def of(cls, pid: int) -> ProcessId:
         """Identify a process. Raises psutil.NoSuchProcess."""
-        return cls(pid=pid, create_time=psutil.Process(pid).create_time())
+        return cls(pid=pid, create_time=_created(pid), boot=_boot())
 
     def process(self) -> psutil.Process | None:
         """The process, or None when it is gone, a zombie, or another one has its pid."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.create_time) < CLOCK_SLACK
+            near = abs(_created(self.pid) - self.create_time) < CLOCK_SLACK
+            same = near and self.boot == _boot()
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
+
+
+def _created(pid: int) -> float:
+    """When a process was created. Raises psutil.NoSuchProcess."""
+    if not sys.platform.startswith("linux"):
+        return psutil.Process(pid).create_time()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    # The name, in brackets, may hold anything; what follows it has a fixed order.
+    return int(stat.rpartition(b")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+
+
+@cache
+def _boot() -> str:
+    """Name the boot of this machine; empty where the time of a creation is one of day."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +128,8 @@ class EngineState(BaseModel):
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     """The models that the worker knows, by alias."""
     versions: dict[str, str] = Field(default_factory=dict)
+    key_ids: tuple[str, ...] = ()
+    """Of the keys that the worker can decrypt with; not the keys."""
 
     @property
     def alive(self) -> bool:

@@ -25,6 +25,7 @@ import filelock
 import psutil
 
 from crp.config import Settings
+from crp.encryption import keyring
 from crp.errors import ConfigError, CRPError, EngineError
 from crp.local import roster, temporal_server
 from crp.local.children import Child, Keeper, end_processes
@@ -148,6 +149,7 @@ class _Supervisor:
             foreground=foreground,
             namespace=settings.temporal.namespace,
             models=roster.known_models(settings),
+            key_ids=keyring(settings).ids,
             versions=self.last.versions,
             model_key=self.last.model_key or secrets.token_urlsafe(32),
         )
@@ -208,7 +210,7 @@ class _Supervisor:
         if live_clients(self.home):
             return True
         try:
-            return await self.probe.running_workflows() > 0
+            return await self.probe.running_workflows() > 0 or await self.probe.has_schedules()
         except RPCError:  # not known is not idle
             return True
 

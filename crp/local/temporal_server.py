@@ -14,10 +14,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crp.attributes import SEARCH_ATTRIBUTES
 from crp.config import Settings
 from crp.errors import EngineError
 from crp.local.host import disk_full, is_full
@@ -28,16 +30,6 @@ if TYPE_CHECKING:
 
 MAJOR = 1
 """The major version, of the command line tool and of the server, that this is written for."""
-
-SEARCH_ATTRIBUTES = {
-    "CrpTaskType": "Keyword",
-    "CrpTemplate": "Keyword",
-    "CrpModel": "Keyword",
-    "CrpStatus": "Keyword",
-    "CrpQuality": "Double",
-    "CrpTask": "Text",
-}
-"""What jobs can be listed by; registered at every start."""
 
 PRAGMAS = {
     # Eight times the steps per second; a crash of the machine may lose the last moments, never
@@ -58,6 +50,8 @@ DYNAMIC_CONFIG = {
     # One machine gains nothing from more partitions, and each costs pollers.
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
+    # Fairness keys count; without it they are ignored.
+    "matching.enableFairness": "true",
 }
 
 ENVIRONMENT = {"GOGC": "400"}
@@ -141,11 +135,12 @@ def command(binary: Path, settings: Settings, port: int, ui_port: int) -> tuple[
         *(("--namespace", namespace) if namespace != "default" else ()),
         *_options("--sqlite-pragma", PRAGMAS),
         *_options("--dynamic-config-value", DYNAMIC_CONFIG),
+        # What jobs can be listed by; registered at every start, which changes nothing.
         *_options("--search-attribute", SEARCH_ATTRIBUTES),
     )
 
 
-def _options(flag: str, values: dict[str, str] | dict[str, int]) -> list[str]:
+def _options(flag: str, values: Mapping[str, object]) -> list[str]:
     return [part for name, value in values.items() for part in (flag, f"{name}={value}")]
 
 
@@ -230,6 +225,15 @@ class Probe:
             "ExecutionStatus='Running'", rpc_timeout=timedelta(seconds=10)
         )
         return counted.count
+
+    async def has_schedules(self) -> bool:
+        """Whether jobs are to be started by themselves. Raises RPCError as above."""
+        client = await self._connect()
+        listed = await client.list_schedules(rpc_timeout=timedelta(seconds=10))
+        async for found in listed:
+            if found.schedule is not None and not found.schedule.state.paused:
+                return True
+        return False
 
     async def keep_histories(self, days: int) -> None:
         """Set how long finished histories are kept, in days; writes only what differs."""

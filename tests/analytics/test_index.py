@@ -13,13 +13,24 @@ from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crp.models import ReasoningTrace
 from crp_analytics import bits, index_file, projection, schema, shelf
 from crp_analytics import index as index_module
-from crp_analytics.facts import CurationFact, Fact, Move, MoveFact, Noted, Retired, TraceFact
+from crp_analytics.facts import (
+    CurationFact,
+    Fact,
+    ForgetFact,
+    Move,
+    MoveFact,
+    Noted,
+    Retired,
+    TraceFact,
+)
 from crp_analytics.index import Index
 from crp_analytics.index_file import NAME, Damaged, KeptIndex, read, write
 from crp_analytics.retrieval import Ranking, Request, rank, rank_by_sql, similar
 from crp_analytics.store import TraceStore
+from crp_analytics.text import forgotten_name, sha256
 from tests.analytics.samples import START, trace
 
 WORDS = ["react", "vue", "svelte", "compare", "large", "small", "cost", "speed", "a", "b", "c"]
@@ -52,6 +63,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("curate"), PLACES),
     st.tuples(st.just("restore"), PLACES),
     st.tuples(st.just("score"), PLACES),
+    st.tuples(st.just("forget"), PLACES),
     st.tuples(st.just("ask"), REQUESTS),
     st.tuples(st.just("ask"), REQUESTS),
     st.tuples(st.just("save and load"), st.none()),
@@ -72,23 +84,29 @@ class Tables:
         self.connection.execute("UPDATE journal_position SET sequence = 0")
         self.ids: list[str] = []
 
-    def learn(self, fact: Fact) -> None:
-        if isinstance(fact, TraceFact):
-            self.ids.append(fact.trace.trace_id)
-        place = projection.position(self.connection) + 1
-        projection.apply(self.connection, [Noted(place, START, fact)])
+    def learn(self, *facts: Fact) -> None:
+        self.ids += [fact.trace.trace_id for fact in facts if isinstance(fact, TraceFact)]
+        next_place = projection.position(self.connection) + 1
+        noted = [Noted(place, START, fact) for place, fact in enumerate(facts, next_place)]
+        projection.apply(self.connection, noted)
 
     def happen(self, what: str, given: object) -> None:
         if what == "add":
             self.learn(TraceFact(trace=given))  # type: ignore[arg-type]
         elif self.ids and isinstance(given, int):
-            self._to_one(what, self.ids[given % len(self.ids)])
+            place = given % len(self.ids)
+            self._to_one(what, self.ids[place])
+            if what == "forget":
+                self.ids[place] = forgotten_name(self.ids[place])
 
     def _to_one(self, what: str, trace_id: str) -> None:
         if what == "curate":
             gone = (Retired(trace_id=trace_id, reason="unused"),)
             rules = {"considered": 1, "min_quality": 0.7, "grace_jobs": 1, "max_traces": 9}
             self.learn(CurationFact(**rules, retired=gone))
+        elif what == "forget":
+            digest = sha256(trace_id)
+            self.learn(ForgetFact(job=digest, traces=(digest,)))
         elif what == "score":
             query = "UPDATE traces SET job_id = trace_id WHERE trace_id = ?"
             self.connection.execute(query, [trace_id])
@@ -127,14 +145,20 @@ def request(task: str, **changes: object) -> Request:
 
 # Each pair: from how many rows on a word is a bitmap, and how many traces are few.
 @pytest.mark.parametrize(("dense", "few"), [(64, 20_000), (2, 20_000), (2, 0), (1, 0)])
-@given(events=st.lists(EVENTS, max_size=40))
+@given(library=st.lists(TRACES, min_size=1, max_size=20), events=st.lists(EVENTS, max_size=40))
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_the_index_finds_what_the_sql_finds(
-    tables: Tables, tmp_path: Path, dense: int, few: int, events: list[tuple[str, object]]
+    tables: Tables,
+    tmp_path: Path,
+    dense: int,
+    few: int,
+    library: list[ReasoningTrace],
+    events: list[tuple[str, object]],
 ) -> None:
     tables.empty()
+    tables.learn(*(TraceFact(trace=one) for one in library))
     index = Index()
     with mock.patch.object(shelf, "DENSE_ROWS", dense), mock.patch.object(index_module, "FEW", few):
         for what, given_ in events:
@@ -148,8 +172,10 @@ def test_the_index_finds_what_the_sql_finds(
                 tables.happen(what, given_)
         fresh = followed(tables.connection)
         index.follow(tables.connection)
+        whole = request("compare react vue a b c cost", min_quality=0.0)
         for some in (index, fresh):
-            assert_equal(tables.connection, some, request("compare react vue a b c cost"))
+            for one in (whole, whole._replace(model_class="7B+", limit=1)):
+                assert_equal(tables.connection, some, one)
         assert (len(index), index.active) == (len(fresh), fresh.active)
 
 
@@ -297,6 +323,32 @@ def test_a_change_that_nobody_told_of_is_noticed_at_the_next_start(
     KeptIndex(tmp_path).now(connection)
     connection.execute("UPDATE traces SET status = 'retired' WHERE journal_sequence = 1")
     assert asked(connection, tmp_path).candidates == 5
+    connection.execute("UPDATE traces SET quality_score = 0.1 WHERE journal_sequence = 2")
+    assert asked(connection, tmp_path).candidates == 4
+
+
+@pytest.mark.usefixtures("small")
+def test_a_file_that_knows_more_than_the_tables_is_not_believed(
+    empty: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = filled(empty)
+    empty.happen("retire", 0)
+    empty.happen("restore", 0)
+    KeptIndex(tmp_path).now(connection)
+    connection.execute("UPDATE journal_position SET sequence = 6")
+    assert asked(connection, tmp_path) == rank_by_sql(connection, request("compare react"))
+    assert "it knows more than the tables" in caplog.text
+
+
+def test_a_forgotten_trace_is_never_found_by_its_words_again(empty: Tables) -> None:
+    connection = filled(empty)
+    index = followed(connection)
+    empty.happen("forget", 0)
+    empty.happen("restore", 0)
+    index.follow(connection)
+    found = rank(connection, index, request("compare react"))
+    assert found == rank_by_sql(connection, request("compare react"))
+    assert found.candidates == 5
 
 
 def test_a_small_index_leaves_no_file(empty: Tables, tmp_path: Path) -> None:

@@ -147,10 +147,11 @@ print(json.dumps([jobs, "v_retries" in names]))
     assert analyst(code, published.file) == [12, True]
 
 
+@pytest.mark.parametrize("version", ["duckdb-cli==1.4.*", "duckdb-cli"])
 def test_duckdbs_own_command_line_opens_it(
-    scratch: Callable[..., Path], published: Published
+    scratch: Callable[..., Path], published: Published, version: str
 ) -> None:
-    command = _python(scratch("duckdb-cli")).with_name("duckdb")
+    command = _python(scratch(version)).with_name("duckdb")
     done = subprocess.run(
         [
             str(command),
@@ -166,3 +167,53 @@ def test_duckdbs_own_command_line_opens_it(
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [{"n": 12}]
+
+
+HARLEQUIN = """
+import asyncio, json, sys
+from harlequin import Harlequin
+from harlequin_duckdb import DuckDbAdapter
+async def look():
+    adapter = DuckDbAdapter((sys.argv[1],), read_only=True)
+    app = Harlequin(adapter, keymap_names=("vscode",), no_download_tzdata=True)
+    async with app.run_test(size=(150, 50)) as pilot:
+        async def until(thing):
+            for _ in range(300):
+                if thing():
+                    return
+                await pilot.pause(0.1)
+            raise TimeoutError
+        await until(lambda: app.editor is not None and app.connection is not None)
+        tree = app.data_catalog.database_tree
+        def below(node):
+            node.expand()
+            return list(node.children)
+        await until(lambda: below(tree.root) and below(below(tree.root)[0]))
+        await until(lambda: below(below(below(tree.root)[0])[0]))
+        names = [str(n.label).split()[0] for n in below(below(below(tree.root)[0])[0])]
+        app.editor.text = "select sum(jobs)::int as n from v_daily"
+        app.editor.focus()
+        await pilot.press("ctrl+j")
+        await until(lambda: app.results_viewer.tab_count)
+        table = app.results_viewer.get_visible_table()
+        print(json.dumps([names, table.get_row_at(0)]))
+asyncio.run(look())
+"""
+
+
+def test_harlequin_shows_tables_and_views_and_answers(
+    scratch: Callable[..., Path], published: Published, tmp_path: Path
+) -> None:
+    """Its whole window is drawn, into memory, and keys are pressed in it."""
+    done = subprocess.run(
+        [str(_python(scratch("harlequin"))), "-c", HARLEQUIN, published.file],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        env={**os.environ, "HOME": str(tmp_path), "TERM": "xterm-256color"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    names, row = json.loads(done.stdout)
+    assert {*published.tables, "v_daily", "v_retries"} <= set(names)
+    assert row == [12]

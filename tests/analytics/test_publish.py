@@ -180,6 +180,7 @@ def test_every_column_with_texts_is_public_reduced_or_empty(
 ) -> None:
     done = filled.publish(tmp_path)
     assert {"jobs.task", "jobs.answer", "blobs.body", "events.body"} <= set(done.emptied)
+    assert {"jobs.stored_reason", "traces.status_reason", "trace_moves.why"} <= set(done.emptied)
     assert set(done.reduced) == set(REDUCED)
     for full in done.emptied:
         table, column = full.split(".")

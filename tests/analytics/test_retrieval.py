@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crp.models import JobRecord, MetaLearningConfig, ReasoningTrace, Score
+from crp_analytics import index_file
+from crp_analytics.comparing import NEAR
+from crp_analytics.index import Index
+from crp_analytics.index_file import NAME, read
 from crp_analytics.retrieval import is_held_out
 from crp_analytics.store import TraceStore
 from crp_analytics.words import overlap, words
@@ -61,6 +67,30 @@ def test_sql_ranks_as_brute_force_does(
             found = store.retrieve(f"j{number}", task, **{**RETRIEVE, "limit": limit})
             assert [e.trace.trace_id for e in found.examples] == brute_force(kept, task, limit)
             assert found.candidates == len(brute_force(kept, task, 1000)) or limit == 0
+
+
+@given(library=LIBRARY, task=TASKS, limit=st.integers(1, 5), retired=st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_what_is_compared_is_what_a_job_finds(
+    library: list[ReasoningTrace], task: str, limit: int, retired: int
+) -> None:
+    with TraceStore.in_memory() as store:
+        kept = [entry for entry in library if store.add_trace(entry)]
+        for entry in kept[:retired]:
+            store.desk.retire(entry.trace_id, "test")
+        asked = (task, "comparison", "0.5B-1B", limit, 0.7)
+        seen = store.desk.similar(*asked)
+        by_index = store.similar(*asked)
+        job = store.retrieve("j", task, **{**RETRIEVE, "limit": limit})
+        assert [one.trace for one in seen.found] == [one.trace for one in by_index]
+        assert [one.trace.trace_id for one in seen.found] == [e.trace_id for e in job.offers]
+        assert [one.similarity for one in seen.found] == [e.similarity for e in job.offers]
+        assert seen.candidates == job.candidates
+        assert bool(seen.why_nothing) == (not job.offers)
+        assert (seen.active, seen.retired) == (len(kept[retired:]), len(kept[:retired]))
+        outranked = [one.trace.trace_id for one in seen.missed if one.rank]
+        best = brute_force(kept[retired:], task, limit + NEAR)
+        assert [one.trace.trace_id for one in seen.found] + outranked == best
 
 
 @given(st.text(), st.text())
@@ -148,6 +178,46 @@ def test_a_trace_reads_back_as_it_was_added(store: TraceStore) -> None:
     assert not store.add_trace(added)
     assert store.traces() == [added]
     assert store.traces(task_type="other") == []
+
+
+# -- the index of a store --------------------------------------------------------------------
+
+
+def test_a_store_that_starts_again_tops_its_saved_index_up_and_retrieves_with_it(
+    directory: Path,
+) -> None:
+    with (
+        mock.patch.object(index_file, "WORTH_SAVING", 2),
+        mock.patch.object(Index, "add", autospec=True, side_effect=Index.add) as added,
+        mock.patch.object(Index, "search", autospec=True, side_effect=Index.search) as searched,
+    ):
+        with TraceStore.open(directory) as store:
+            for number in range(3):
+                store.add_trace(trace(f"compare react {number}", trace_id=f"t{number}"))
+            first = store.retrieve("j1", "compare react", **RETRIEVE)
+        assert (added.call_count, searched.call_count) == (3, 1)
+        saved, _ = read(directory / NAME)
+        assert (len(saved), saved.position) == (3, 3), "it has its place in the journal"
+        with TraceStore.open(directory) as store:
+            store.desk.retire("t0", "test")
+            store.add_trace(trace("compare react", trace_id="new"))
+            again = store.retrieve("j2", "compare react", **RETRIEVE)
+            assert store.retrieve("j1", "compare react", **RETRIEVE) == first
+        assert (added.call_count, searched.call_count) == (4, 2), "the others came from the file"
+    assert [e.trace.trace_id for e in first.examples] == ["t0", "t1", "t2"]
+    assert [e.trace.trace_id for e in again.examples] == ["new", "t1", "t2"]
+
+
+def test_a_store_without_its_index_file_retrieves_the_same(directory: Path) -> None:
+    with mock.patch.object(index_file, "WORTH_SAVING", 1):
+        with TraceStore.open(directory) as store:
+            for number in range(3):
+                store.add_trace(trace(f"compare react {number}", trace_id=f"t{number}"))
+            before = store.retrieve("j1", "compare react", **RETRIEVE).offers
+        (directory / NAME).unlink()
+        with TraceStore.open(directory) as store:
+            after = store.retrieve("j2", "compare react", **RETRIEVE).offers
+    assert [offer.trace_id for offer in after] == [offer.trace_id for offer in before]
 
 
 # -- evidence --------------------------------------------------------------------------------

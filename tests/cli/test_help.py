@@ -23,17 +23,22 @@ ALL = commands(get_command(app))
 
 def test_these_are_the_commands():
     assert {" ".join(words) for words in ALL} == {
-        *("run", "up", "down", "worker", "sql"),
+        *("run", "batch", "up", "down", "worker", "sql"),
         *("jobs list", "jobs show", "jobs watch", "jobs cancel"),
+        *("jobs pause", "jobs resume", "jobs approve", "jobs history"),
+        *("jobs retry", "jobs fork"),
+        *("schedule create", "schedule list", "schedule show", "schedule pause"),
+        *("schedule resume", "schedule trigger", "schedule delete"),
         *("templates list", "templates show", "templates new", "templates fmt"),
         *("templates migrate", "templates lint", "templates plan", "templates match"),
         *("templates diff", "templates test", "templates render", "templates promote"),
         *("templates schema", "templates lsp"),
+        *("codec new-key", "codec status", "codec serve"),
         *("model pull", "model list", "traces list", "traces show", "report"),
         *("traces score", "traces judge", "traces export", "traces import"),
         *("traces curate", "traces undo", "traces retire", "traces restore"),
-        *("traces rebuild", "traces check", "traces forget"),
-        "traces publish",
+        *("traces rebuild", "traces check", "traces compact", "traces forget"),
+        *("traces publish", "traces similar"),
     }
 
 

@@ -120,6 +120,8 @@ def test_while_an_engine_runs_its_owner_does_all_of_it(cli):
         ran = cli.run("run", "Where is Lyon?", "-t", "direct-question", "--json")
         job = json.loads(ran.stdout)["job_id"]
         assert "2 traces added" in told("import", "two.jsonl")
+        assert "1. good" in told("similar", "a good thing", "--explain")
+        assert "nothing found" in told("similar", "zebra")
         assert "before 0.40" not in told("score", job, "0.4", "--by", "anna")
         assert "before 0.40" in told("score", job, "0.9", "--by", "anna")
         assert "weak" in told("curate", "--dry-run")
@@ -161,6 +163,101 @@ def test_a_trace_is_retired_and_restored_by_hand(crp, traces):
     assert crp("traces", "restore", "trace-tea").exit_code == 0
     assert len(traces(ACTIVE)) == 2
     one_error(crp("traces", "restore", "trace-tee"), 4, "no trace 'trace-tee'", "did you mean")
+
+
+# -- what a task finds -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tea(traces, tmp_path):
+    """A library of five, and a model that is shown two of them."""
+    with TraceStore.open(tmp_path / "home" / "traces") as store:
+        store.add_trace(trace("compare tea and milk", trace_id="milk", quality_score=0.6))
+        store.add_trace(trace("compare tea and coffee", trace_id="other", task_type="summary"))
+        store.add_trace(trace("compare tea or coffee", trace_id="big", model_class="7B+"))
+    Path("crp.toml").write_text(
+        '[models.default]\nbase_url = "http://h/v1"\nname = "m"\ncapability = 1\n'
+        "[reasoning]\nicml_max_examples = 2\n",
+        "utf-8",
+    )
+    return traces
+
+
+def test_what_a_task_finds_is_listed_as_a_job_would_find_it(crp, tea):
+    done = crp("traces", "similar", "Compare tea and coffee")
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["1", "trace-tea-and-coffee"],
+        ["2", "trace-cats-and-dogs"],
+    ]
+    assert done.stderr == ("2 of 4 candidates for a job of type comparison, model class 0.5B-1B\n")
+    assert tea("SELECT * FROM retrieval_runs") == (), "it counts as no use"
+
+
+def test_why_each_was_chosen_and_what_nearly_was_is_told(crp, tea):
+    done = crp("traces", "similar", "Compare tea and coffee", "--explain")
+    assert "comparison: the task goes to it with score" in done.stdout
+    first = done.stdout.split("1. trace-tea-and-coffee")[1].split("2. trace")[0]
+    for told in (
+        "shares   4 words: and, coffee, compare, tea",
+        "Jaccard  4/4 = 1.000",
+        "type     comparison, the same",
+        "class    0.5B-1B, the same",
+        "quality  0.9, shown to 0 jobs",
+        "made     2026-03-01 12:00 UTC, ",
+        "ahead    shared words 4, rank 2 has 2",
+    ):
+        assert told in first
+    missed = done.stdout.split("near misses")[1]
+    for trace_id, criterion, because in (
+        ("big", "model_class", "model class 7B+, rank 2 has 0.5B-1B"),
+        ("other", "task_type", "task type summary, rank 2 has comparison"),
+        ("milk", "min_quality", "quality 0.6, at least 0.7 is wanted"),
+    ):
+        line = next(line for line in missed.splitlines() if line.startswith(trace_id))
+        assert criterion in line
+        assert because in line
+    assert "5% of such jobs are shown none" in done.stdout
+
+
+def test_template_model_class_and_quality_can_be_chosen(crp, tea):
+    given = ("-t", "direct-question", "--model-class", "7B+", "--min-quality", "0.5")
+    done = crp("traces", "similar", "Compare tea and coffee", *given, "--limit", "1", "--json")
+    seen = json.loads(done.stdout)
+    assert (seen["task_type"], seen["routed"]) == ("direct-question", "asked for by name")
+    assert [one["trace"]["trace_id"] for one in seen["found"]] == ["big"]
+    assert (seen["candidates"], seen["missed"][0]["decided_on"]) == (5, "model_class")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("zebra",), "no word of the task is in the library, which has 5 traces"),
+        (("tea", "--min-quality", "1"), "5 traces with enough words of the task, none of quality"),
+        (("tea", "--home", "new"), "the library is empty"),
+    ],
+)
+def test_when_nothing_is_found_the_reason_is_told(crp, tea, words, why):
+    task = "compare tea or coffee" if words[0] == "tea" else words[0]
+    done = crp("traces", "similar", task, *words[1:])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"nothing found: {why}")
+
+
+def test_where_jobs_are_shown_no_examples_that_is_told(crp, traces):
+    done = crp("traces", "similar", "compare tea and coffee")
+    assert "trace-tea-and-coffee" in done.stdout
+    assert "a job is shown none of them: its model and template want no examples" in done.stderr
+    Path("crp.toml").write_text("[reasoning]\nrtl_enabled = false\n", "utf-8")
+    done = crp("traces", "similar", "compare tea and coffee")
+    assert "reasoning.rtl_enabled is off" in done.stderr
+
+
+def test_what_can_not_be_looked_for_is_refused(crp, traces):
+    one_error(crp("traces", "similar", " "), 2, "the task is empty")
+    one_error(crp("traces", "similar", "x", "-t", "comparsion"), 4, 'did you mean "comparison"')
+    assert crp("traces", "similar", "x", "--min-quality", "nan").exit_code == 2
+    assert crp("traces", "similar", "x", "--limit", "0").exit_code == 2
 
 
 # -- files -------------------------------------------------------------------------------------

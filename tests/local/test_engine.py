@@ -220,7 +220,8 @@ async def test_it_is_seen_whether_a_worker_waits_for_tasks(make, start, until):
 async def test_jobs_can_be_listed_by_their_search_attributes(make, start):
     client = await Client.connect((await start(make())).address)
     query = "CrpTaskType='a' AND CrpTemplate='b' AND CrpModel='c' AND CrpQuality > 0.5"
-    assert [job async for job in client.list_workflows(f"{query} AND CrpTask='d'")] == []
+    query += " AND CrpComplexity = 1 AND CrpBatch = 'd' AND CrpStatus = 'e'"
+    assert [job async for job in client.list_workflows(query)] == []
 
 
 async def test_a_model_that_the_engine_does_not_know_starts_it_again_with_both(make, start):

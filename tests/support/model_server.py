@@ -27,6 +27,7 @@ import struct
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -291,6 +292,53 @@ class _Behaviours(BaseHTTPRequestHandler):
         key = self.headers.get("authorization", "").removeprefix("Bearer ")
         message = f"{'x' * int(padding)} Incorrect API key provided: {key}"
         self.send_json(401, {"error": {"message": message}})
+
+    def behaviour_leak(self, how: str, times: str = "1000000") -> None:
+        """Say the request's key again, so many times a model; then answer."""
+        asked = sum(body.get("model") == self.body.get("model") for body in self.models.requests)
+        if asked > int(times):
+            self.answer(self.models.text)
+            return
+        header = self.headers.get("authorization", "")
+        said = f"{header} {header.removeprefix('Bearer ')} {b64encode(header.encode()).decode()}"
+        key = b64encode(header.removeprefix("Bearer ").encode()).decode()
+        getattr(self, f"leak_{how}")(f"you sent {said} {key}, did you not?")
+
+    def leak_status(self, said: str) -> None:
+        self.send_json(500, {"error": {"message": said, "code": said, "type": said}})
+
+    def leak_refusal(self, said: str) -> None:
+        self.send_json(401, {"error": {"message": said}})
+
+    def leak_pause(self, said: str) -> None:
+        self.send_json(429, {"error": {"message": said}}, retry_after="0.1")
+
+    def leak_page(self, said: str) -> None:
+        """A 200 that is no JSON."""
+        self.send_bytes(200, f"<html>{said}</html>".encode())
+
+    def leak_json(self, said: str) -> None:
+        """A 200 that is JSON, and no completion."""
+        self.send_json(200, {"headers": {"authorization": said}})
+
+    def leak_stream(self, said: str) -> None:
+        self.start_answer()
+        self.event({"choices": [{"delta": {"content": "Paris"}}]})
+        self.event({"error": {"message": said}})
+        self.end_answer()
+
+    def leak_answer(self, said: str) -> None:
+        """A good answer with the key in its text, its model's name and its usage."""
+        completion = {**self.completion(said), "model": said, "system_fingerprint": said}
+        completion["usage"]["note"] = said
+        completion["choices"][0]["message"]["reasoning_content"] = said
+        self.send_json(200, completion)
+
+    def leak_redirect(self, said: str) -> None:
+        self.send_response(307)
+        self.send_header("location", f"http://127.0.0.2:9/{said.replace(' ', '+')}")
+        self.send_header("content-length", "0")
+        self.end_headers()
 
     def behaviour_overflow(self, form: str = "llama") -> None:
         self.send_json(400, OVERFLOWS[form])

@@ -30,7 +30,7 @@ limits: {items: 5000, calls: 100000, tokens: 100000000}
 steps:
   say:
     for_each: things
-    prompt: Say one word about {{ item }}.
+    prompt: Say one word about {{ item }}
     scaffold: none
   all:
     render: "{{ say }}"

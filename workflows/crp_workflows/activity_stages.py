@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from crp.failures import from_failure
@@ -42,6 +43,9 @@ from crp_workflows.options import Options
 
 T = TypeVar("T")
 
+BRIEFS = 8
+"""How many are kept as bytes: a job has one, and one for each template that it uses."""
+
 BREATH = 200
 """Answers given again after which a timer ends the workflow task: Temporal allows one 2 s."""
 
@@ -53,7 +57,9 @@ class ActivityStages:
         self._job = job
         self._control = control
         self.results = Results(carried)
+        self._briefs: dict[int, tuple[Brief, RawValue]] = {}
         self._again = 0
+        self._breath: asyncio.Future[None] | None = None
         self._turns: dict[str, int] = {}
 
     def now(self) -> datetime:
@@ -90,7 +96,9 @@ class ActivityStages:
 
     async def decompose(self, brief: Brief, request: PlanRequest) -> Plan:
         summary = f"plan of at most {request.max_steps} steps"
-        return await self._run("decompose", [brief, request], Plan, options.code(), summary)
+        return await self._run(
+            "decompose", [self._sealed(brief), request], Plan, options.code(), summary
+        )
 
     async def approval(self, plan: Plan) -> Approval:
         """Wait for a person, for days if need be."""
@@ -110,7 +118,9 @@ class ActivityStages:
 
     async def render(self, brief: Brief, call: Call) -> Attempt:
         summary = f"join {call.step or 'the outputs'}"
-        return await self._run("render", [brief, call], Attempt, options.code(), summary, call)
+        return await self._run(
+            "render", [self._sealed(brief), call], Attempt, options.code(), summary, call
+        )
 
     async def synthesize(self, brief: Brief, call: Call) -> Attempt:
         return await self._ask("synthesize", brief, call)
@@ -119,7 +129,7 @@ class ActivityStages:
         self, brief: Brief, candidates: tuple[Candidate, ...], outputs: dict[str, JsonValue]
     ) -> tuple[Score, ...]:
         summary = f"score {', '.join(c.kind for c in candidates)}"
-        args = [brief, candidates, outputs]
+        args = [self._sealed(brief), candidates, outputs]
         return tuple(await self._run("score", args, list[Score], options.code(), summary))
 
     async def record(self, record: JobRecord) -> Recorded:
@@ -149,7 +159,7 @@ class ActivityStages:
         what = "/".join(part for part in (call.step, call.item) if part) or "whole task"
         again = f", attempt {call.number}" if call.number > 1 else ""
         summary = f"{what}{again} ({call.level.help}, {call.model})"
-        return await self._run(name, [brief, call], Attempt, how, summary, call)
+        return await self._run(name, [self._sealed(brief), call], Attempt, how, summary, call)
 
     async def _run(
         self,
@@ -167,7 +177,8 @@ class ActivityStages:
         if self.results.known(key):
             return await self._given_again(key, kind)
         control = self._control
-        await workflow.wait_condition(lambda: control.lets(paused_too=paused_too))
+        if not control.lets(paused_too=paused_too):
+            await workflow.wait_condition(lambda: control.lets(paused_too=paused_too))
         control.under_way += 1
         try:
             answer: T = await workflow.execute_activity(
@@ -185,10 +196,22 @@ class ActivityStages:
         self.results.keep(key, answer, kind)
         return answer
 
+    def _sealed(self, brief: Brief) -> RawValue:
+        """The brief as bytes, made once: calls of a job share it, and it may have megabytes."""
+        known = self._briefs.get(id(brief))
+        if known is None:
+            if len(self._briefs) >= BRIEFS:
+                self._briefs.clear()
+            known = brief, RawValue(workflow.payload_converter().to_payload(brief))
+            self._briefs[id(brief)] = known
+        return known[1]
+
     async def _given_again(self, key: str, kind: type[T]) -> T:
         self._again += 1
         if self._again % BREATH == 0:
-            await asyncio.sleep(0.001)
+            self._breath = asyncio.ensure_future(asyncio.sleep(0.001))
+        if self._breath is not None and not self._breath.done():
+            await asyncio.shield(self._breath)
         return self.results.again(key, kind)
 
     def _turn(self, name: str) -> str:

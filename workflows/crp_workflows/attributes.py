@@ -27,8 +27,14 @@ BATCH = SearchAttributeKey.for_keyword(ATTRIBUTES["batch"].temporal)
 QUALITY = SearchAttributeKey.for_float(ATTRIBUTES["quality"].temporal)
 COMPLEXITY = SearchAttributeKey.for_int(ATTRIBUTES["complexity"].temporal)
 
-STANDINGS = {"started": "running", "resumed": "running"}
-"""What an event `job.WORD` says of the status, where it is another word."""
+AWAITS = "awaits approval"
+STANDINGS = {
+    "job.started": "running",
+    "job.resumed": "running",
+    "approval.awaited": AWAITS,
+    "approved": "running",
+}
+"""What an event says of the status; for others of the kind `job.WORD` it is that word."""
 ENDED = ("job.completed", "job.incomplete", "job.failed", "job.cancelled")
 
 
@@ -61,10 +67,9 @@ def _updates(event: Event) -> list[SearchAttributeUpdate[Any]]:
         if complexity := said.get("complexity"):
             updates.append(COMPLEXITY.value_set(int(str(complexity))))
         return updates
-    if not event.kind.startswith("job."):
+    if not event.kind.startswith("job.") and event.kind not in STANDINGS:
         return []
-    word = event.kind.removeprefix("job.")
-    updates = [STATUS.value_set(STANDINGS.get(word, word))]
+    updates = [STATUS.value_set(STANDINGS.get(event.kind, event.kind.removeprefix("job.")))]
     if (quality := said.get("quality")) is not None:
         updates.append(QUALITY.value_set(float(str(quality))))
     return updates

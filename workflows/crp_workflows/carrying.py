@@ -12,10 +12,9 @@ import hashlib
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from temporalio.exceptions import ApplicationError
 
 from crp.errors import CRPError
-from crp.failures import from_failure, to_failure
+from crp.failures import packed, unpacked
 from crp.models import Call, Carried, Kept
 
 T = TypeVar("T")
@@ -36,8 +35,7 @@ class Results:
         """Give an answer once more, or raise the error that it was."""
         kept = self._before[key]
         if kept.error:
-            failure = ApplicationError(kept.message, kept.value, type=kept.error)
-            raise from_failure(failure)
+            raise unpacked(kept)
         answer: T = TypeAdapter(kind).validate_python(kept.value)
         return answer
 
@@ -52,9 +50,7 @@ class Results:
 
 def _kept(answer: Any, kind: Any) -> Kept:
     if isinstance(answer, CRPError):
-        failure = to_failure(answer)
-        details = failure.details[0] if failure.details else {}
-        return Kept(error=type(answer).__name__, message=str(answer), value=details)
+        return packed(answer)
     return Kept(value=TypeAdapter(kind).dump_python(answer, mode="json"))
 
 

@@ -1,16 +1,13 @@
 """What people ask of a job that is under way: pause, go on, approve its plan. Pure state.
 
-One gate stands before every effect of the job. What holds it shut: a person who paused the job, a
-history that has become too long (`closing`: the job goes on in a new one), or so many effects
-under way that more would not be faster. The workflow waits at the gate; here is only its state.
+One gate stands before every effect of the job. What holds it shut: a person who paused the job, or
+a history that has become too long (`closing`: the job goes on in a new one). The workflow waits at
+the gate; here is only its state.
 """
 
 from __future__ import annotations
 
 from crp.models import Approval, Plan, Standing
-
-MOST_AT_ONCE = 100
-"""Effects of one job under way at once: a list of thousands must not be one message to Temporal."""
 
 
 class Control:
@@ -26,9 +23,7 @@ class Control:
 
     def lets(self, *, paused_too: bool = False) -> bool:
         """Whether one more effect may start; `paused_too`: also while the job is paused."""
-        if self.closing or self.under_way >= MOST_AT_ONCE:
-            return False
-        return paused_too or not self.paused_by
+        return not self.closing and (paused_too or not self.paused_by)
 
     @property
     def drained(self) -> bool:

@@ -38,6 +38,8 @@ from crp_workflows.state import JobState
 
 MOST_PARTS = 3
 """Templates that may stand inside each other by `use`."""
+MOST_AT_ONCE = 100
+"""Steps of one job under way at once: a list of thousands must not be one message to Temporal."""
 EXTRACT_LADDER = (Rung(action="retry"),)
 PLAIN_LADDER = (Rung(action="accept_best"),)
 """One dispatch: whatever the model says is the answer."""
@@ -56,7 +58,11 @@ class Reasoning(JobState):
             self.result = self.outcome("cancelled", error="the job was cancelled")
         except CRPError as error:
             self.result = self.outcome("failed", error=str(error))
-        self.ledger.say(f"job.{self.result.status}", error=self.result.error or None)
+        self.ledger.say(
+            f"job.{self.result.status}",
+            error=self.result.error or None,
+            quality=self.result.quality,
+        )
         await self._record_and_curate()
         return self.result
 
@@ -266,7 +272,9 @@ class Reasoning(JobState):
         if said.template or said.inputs:
             before = self.library, self.job
             if said.template:
-                self.library = self.library.model_copy(update={"templates": (said.template,)})
+                others = (t for t in self.library.templates if t.name != said.template.name)
+                templates = (said.template, *others)  # it may use them
+                self.library = self.library.model_copy(update={"templates": templates})
             task = self.job.task
             inputs = {**task.inputs, **said.inputs}
             changed = task.model_copy(update={"inputs": inputs})
@@ -289,8 +297,9 @@ class Reasoning(JobState):
             return
         assert self.plan is not None
         begin, fresh = self.job.origin.step, set[str]()
+        begins = {begin, *self.job.origin.also}
         for step in self.plan.steps:  # each stands after what it needs
-            if begin in (step.id, step.step) or fresh & {*step.needs, *step.optional_needs}:
+            if {step.id, step.step, *step.needs, *step.optional_needs} & (begins | fresh):
                 fresh.add(step.id)
         if not fresh and begin != "synthesize":
             raise UsageError(f"a fork can not begin with {begin!r}: the plan has no such step")
@@ -341,14 +350,17 @@ class Reasoning(JobState):
         return Call(stage=stage, within=self.within, **what)
 
     async def _execute(self) -> None:
-        """Run every step as soon as what it needs is there."""
+        """Run every step as soon as what it needs is there, so many at once as there are turns."""
         assert self.plan is not None
         tasks: dict[str, asyncio.Task[None]] = {}
+        turns = asyncio.Semaphore(MOST_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
-                for step in self.plan.steps:  # each stands after what it needs
+                for step in self.plan.steps:  # each stands after what it needs: none waits for ever
+                    await turns.acquire()
                     needs = [tasks[n] for n in (*step.needs, *step.optional_needs) if n in tasks]
                     tasks[step.id] = group.create_task(run_step(self, step, needs))
+                    tasks[step.id].add_done_callback(lambda _: turns.release())
         except BaseExceptionGroup as several:
             # The first failure stopped the others; it is the one to tell.
             raise several.exceptions[0] from None

@@ -45,6 +45,8 @@ class ModelRequest:
     seed: int | None = None
     on_progress: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
     """Told the number of tokens so far, for providers that stream."""
+    on_text: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    """Told each piece of the answer, for providers that stream."""
 
     @property
     def sha256(self) -> str:

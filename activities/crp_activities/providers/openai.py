@@ -23,6 +23,7 @@ import httpx
 
 from crp.errors import ModelError, ModelRefused, ModelUnavailable
 from crp.models import Completion
+from crp_activities.providers import redaction
 from crp_activities.providers.base import ModelRequest, PerLoop, one_line, whole_text
 from crp_activities.providers.http_errors import error_for, is_overflow
 from crp_activities.providers.reading import Answer, parse, read_body, read_stream
@@ -69,13 +70,15 @@ class OpenAIProvider:
 
         Raises ModelUnavailable (time-out, connection, 5xx, half an answer), RateLimited,
         ContextOverflow or ModelRefused, each with one line that names the server. The key is in
-        none of them.
+        none of them, and not in the answer.
         """
         endpoint = _checked(Endpoint(*self._endpoint()))
         try:
-            return await self._complete(request, endpoint)
+            completion = await self._complete(request, endpoint)
         except ModelError as error:
-            raise _without_key(error, endpoint.key) from None
+            error.args = (redaction.from_error(str(error), endpoint.key), *error.args[1:])
+            raise error from None
+        return redaction.from_answer(completion, endpoint.key)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
@@ -106,7 +109,7 @@ class OpenAIProvider:
         self, request: ModelRequest, endpoint: Endpoint, body: dict[str, Any]
     ) -> Completion:
         where = _shown(endpoint.base_url)
-        answer = Answer(where, request.on_progress)
+        answer = Answer(where, request.on_progress, request.on_text)
         clock = asyncio.timeout(request.timeout)
         try:
             async with clock, self._post(endpoint, body) as response:
@@ -297,15 +300,6 @@ def _checked(endpoint: Endpoint) -> Endpoint:
             f"the key for {_shown(endpoint.base_url)} has characters that no HTTP header can carry"
         )
     return Endpoint(endpoint.base_url, key)
-
-
-def _without_key(error: ModelError, key: str) -> ModelError:
-    """Servers like to repeat a wrong key: take it out of what people and histories see."""
-    if len(key) >= 4:
-        # By its beginning: the message may have been cut in the middle of the key.
-        pattern = re.escape(key[: min(len(key), 8)]) + r"\S*"
-        error.args = (re.sub(pattern, "***", str(error)), *error.args[1:])
-    return error
 
 
 def _noting(completion: Completion, left_out: list[str]) -> Completion:

@@ -32,6 +32,7 @@ class Answer:
     where: str
     """The server's address, for messages."""
     on_progress: Callable[[int], None] | None = None
+    on_text: Callable[[str], None] | None = None
     started: float = field(default_factory=time.monotonic)
     first: float | None = None
     finish: str = ""
@@ -84,6 +85,8 @@ class Answer:
             raise Cut
         if self.on_progress is not None:
             self.on_progress(len(self.pieces) + len(self.thoughts))
+        if self.on_text is not None and to is self.pieces:
+            self.on_text(text)
 
     def completion(self, prompt: str) -> Completion:
         """Give the finished answer; raises ModelUnavailable when there was no choice in it."""

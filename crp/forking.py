@@ -1,0 +1,257 @@
+"""Make a job out of another one: a fork with something changed, or a retry of what failed.
+
+The new job is a job like any other; what it asks at a place where the first one has an answer is
+answered from the answer journal, free. Touches Temporal, and the trace store through its owner.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+from temporalio.client import RPCError, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
+from temporalio.service import RPCStatusCode
+
+from crp.client import Engine, handle, submit
+from crp.errors import NotFound, UsageError
+from crp.failures import from_failure
+from crp.following import end_of
+from crp.language.shapes import suggest
+from crp.models import (
+    Attempt,
+    Budget,
+    Carried,
+    Event,
+    Job,
+    JobResult,
+    Library,
+    ModelProfile,
+    Origin,
+    TemplateSource,
+)
+from crp.records import Records
+from crp.request import Request, chance
+from crp.templates import find_library
+
+MOST_NAMES = 12
+"""Step names in a message; a plan may have thousands."""
+_FORKED = re.compile(r"(-fork-[a-z0-9]{5})+$")
+_BEGIN: Any = Library | Carried
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the new job has otherwise than the first one; what is not given stays."""
+
+    template: TemplateSource | None = None
+    library: Library | None = None
+    """Where the template's own base, snippets and other templates are; None: the first job's."""
+    models: Mapping[str, ModelProfile] = field(default_factory=dict)
+    inputs: Mapping[str, JsonValue] = field(default_factory=dict)
+    context: str | None = None
+    budget: Budget = field(default_factory=Budget)
+    """Limits that are not given stay."""
+    approve: bool = False
+    priority: int | None = None
+    fairness_key: str = ""
+
+    @property
+    def needs_step(self) -> bool:
+        """Whether it changes what is asked, so that old answers given again may be beside it."""
+        return bool(self.models or self.inputs) or self.context is not None
+
+
+@dataclass(frozen=True)
+class First:
+    """The job that another one is made of."""
+
+    job: Job
+    library: Library
+    result: JobResult | None = None
+    """None while it runs, and when nobody knows it any more."""
+    attempts: tuple[Attempt, ...] = ()
+
+    def step_names(self) -> list[str]:
+        """What a fork may begin with."""
+        steps = self.result.plan.steps if self.result and self.result.plan else ()
+        names = [name for step in steps for name in (step.id, step.step)]
+        return list(dict.fromkeys([*names, "synthesize"])) if steps else []
+
+
+async def fork(engine: Engine, job_id: str, changes: Changes = Changes(), step: str = "") -> str:
+    """Start a job that is made of another one, and give its id.
+
+    Asked anew is `step` with all that depends on it, and whatever the first job has no answer to.
+    Raises NotFound, and UsageError for a step that the first job's plan does not have.
+    """
+    first = await first_of(engine, job_id)
+    if changes.template is None:
+        _check_step(first, job_id, step)
+    return await _start(engine, first, job_id, changes, Origin(job_id=job_id, step=step))
+
+
+async def retry(engine: Engine, job_id: str, step: str = "") -> str:
+    """Start a job that asks anew what failed in another one, and give its id.
+
+    With `step`, that step alone with all that depends on it. All other answers are given again.
+    Raises NotFound, and UsageError for a job that still runs or in which nothing failed.
+    """
+    if await _runs(engine, job_id):
+        raise UsageError(f"the job {job_id} still runs: what fails is asked again by itself")
+    first = await first_of(engine, job_id)
+    _check_step(first, job_id, step)
+    if first.result and first.result.status == "completed":
+        raise UsageError(
+            f"nothing failed in the job {job_id}: `crp jobs fork {job_id} --from STEP` asks anew"
+        )
+    return await _start(engine, first, job_id, Changes(), _origin_of_retry(first, job_id, step))
+
+
+def _origin_of_retry(first: First, job_id: str, step: str) -> Origin | None:
+    begins = (step,) if step else failed_steps(first)
+    if begins:
+        return Origin(job_id=job_id, step=begins[0], also=begins[1:])
+    failed = first.result is not None and first.result.status == "failed"
+    if failed and first.attempts and first.attempts[-1].status != "transport":
+        return None  # the whole task was answered, and badly: nothing of that is worth having
+    return Origin(job_id=job_id)
+
+
+def failed_steps(first: First) -> tuple[str, ...]:
+    """Steps that were answered, and not well enough; in the order of the plan.
+
+    A step without any answer is asked by every fork.
+    """
+    if first.result is None:
+        return ()
+    last = {attempt.step.split(">")[0]: attempt for attempt in first.attempts}
+    stopped = {step for step, a in last.items() if a.status in ("content", "overflow")}
+    failed = first.result.status == "failed"
+    return tuple(
+        s.id
+        for s in first.result.steps
+        if s.status == "failed"
+        or (s.status == "skipped" and s.attempts)
+        or (s.status == "running" and failed and s.id in stopped)
+    )
+
+
+# -- the first job --------------------------------------------------------------------------------
+
+
+async def first_of(engine: Engine, job_id: str) -> First:
+    """Find out what a job was asked, from its history or, where that is gone, from its record.
+
+    The record comes first: it knows what a person changed in the plan. Raises NotFound.
+    """
+    record = await Records(engine.settings, engine).record(job_id)
+    try:
+        job, library = await started_with(engine, job_id)
+    except NotFound:
+        if record is None:
+            raise NotFound(f"no job {job_id!r} that could be forked") from None
+        library = find_library(engine.settings).library
+    if record is None:
+        return First(job, library, await _result(engine, job_id))
+    job, source = record.job, record.template_source
+    if source is not None and library.get(source.name) != source:
+        library = _with_template(library, source)
+        if job.task.template is None and record.result.plan is not None:
+            job = _forced(job, source.name)
+    return First(job, library, record.result, record.attempts)
+
+
+async def started_with(engine: Engine, job_id: str) -> tuple[Job, Library]:
+    """Read from Temporal what a job was started with. Raises NotFound."""
+    converter = engine.client.data_converter
+    filter = WorkflowHistoryEventFilterType.ALL_EVENT
+    try:
+        events = handle(engine, job_id).fetch_history_events(page_size=1, event_filter_type=filter)
+        event = await anext(aiter(events))
+    except RPCError as error:
+        raise from_failure(error) from None
+    payloads = event.workflow_execution_started_event_attributes.input.payloads
+    job, begin = await converter.decode(payloads, [Job, _BEGIN])
+    return job, begin.library if isinstance(begin, Carried) else begin
+
+
+async def _runs(engine: Engine, job_id: str) -> bool:
+    try:
+        status = (await handle(engine, job_id).describe()).status
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return False
+        raise from_failure(error) from None
+    return status == WorkflowExecutionStatus.RUNNING
+
+
+async def _result(engine: Engine, job_id: str) -> JobResult | None:
+    """The end of a job without a record, when it has one."""
+    return None if await _runs(engine, job_id) else (await end_of(engine, job_id, _Deaf())).result
+
+
+class _Deaf:
+    def event(self, event: Event) -> None:
+        """Nobody wants to know."""
+
+    def note(self, text: str) -> None:
+        """Nor this."""
+
+
+# -- the new job ----------------------------------------------------------------------------------
+
+
+def _check_step(first: First, job_id: str, step: str) -> None:
+    if not step or first.result is None:
+        return
+    names = first.step_names()
+    if step not in names:
+        there = suggest(step, names) or _some(names) if names else "it was answered in one go"
+        raise UsageError(f"the plan of {job_id} has no step {step!r}: {there}")
+
+
+def _some(names: Sequence[str]) -> str:
+    further = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"there are {', '.join(names[:MOST_NAMES])}{further}"
+
+
+async def _start(
+    engine: Engine, first: First, job_id: str, changes: Changes, origin: Origin | None
+) -> str:
+    request = forked(first, changes, origin)
+    return await submit(engine, request, job_id=f"{_FORKED.sub('', job_id)}-fork-{chance()}")
+
+
+def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
+    """Write down the new job. Pure."""
+    job, library = first.job, changes.library or first.library
+    if changes.template is not None:
+        library = _with_template(library, changes.template)
+        job = _forced(job, changes.template.name)
+    task = job.task.model_copy(update={"inputs": {**job.task.inputs, **changes.inputs}})
+    if changes.context is not None:
+        task = task.model_copy(update={"context": changes.context, "context_sha256": ""})
+    limits = changes.budget.model_dump(exclude_none=True)
+    return Request(
+        task=task,
+        config=job.config,
+        models={**job.models, **changes.models},
+        library=library,
+        budget=job.budget.model_copy(update=limits),
+        approve=changes.approve,
+        origin=origin,
+        priority=changes.priority,
+        fairness_key=changes.fairness_key,
+    )
+
+
+def _with_template(library: Library, source: TemplateSource) -> Library:
+    others = (t for t in library.templates if t.name != source.name)
+    return library.model_copy(update={"templates": (source, *others)})
+
+
+def _forced(job: Job, template: str) -> Job:
+    return job.model_copy(update={"task": job.task.model_copy(update={"template": template})})

@@ -1,0 +1,1 @@
+"""What can be watched from outside: spans, metrics, logs. All off, and free, unless asked for."""
