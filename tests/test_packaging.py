@@ -104,7 +104,8 @@ def test_settings_of_the_compose_file_are_settings_that_there_are(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in COMPOSE["services"]["worker"]["environment"].items():
-        monkeypatch.setenv(name, "2" if name.endswith("CAPABILITY") else value)
+        given = {"CAPABILITY": "2", "BASE_URL": "http://model:8080/v1"}
+        monkeypatch.setenv(name, given.get(name.rpartition("__")[2], value))
     settings = Settings(home=tmp_path)
     assert settings.temporal.address == "temporal:7233"
     assert settings.model("default").capability == 2

@@ -81,7 +81,9 @@ class Batch:
     def request(self, task: BatchTask) -> Request:
         """Make what is asked for a task. Raises NotFound, UsageError."""
         models = self.models_of(task)
-        return Request(task.task(), self.settings.config(models["default"]), models, self.library)
+        config = self.settings.config(models["default"])
+        discreet = self.settings.encryption.on
+        return Request(task.task(), config, models, self.library, discreet)
 
     def models_of(self, task: BatchTask) -> Mapping[str, ModelProfile]:
         """Give the models of a task's job. Raises NotFound for an alias that is not there."""

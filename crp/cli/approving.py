@@ -28,11 +28,21 @@ from crp.templates import pinned
 
 
 async def wanted_plan(engine: Engine, job_id: str) -> Plan:
-    """Give the plan that waits. Raises UsageError when none does."""
-    plan = (await standing(engine, job_id)).awaits_approval
-    if plan is None:
-        raise UsageError(f"no plan of {job_id} waits for approval: see `crp jobs show {job_id}`")
-    return plan
+    """Give the plan that waits, as soon as the job has made it. Raises UsageError for none."""
+    told = False
+    while True:
+        if plan := (await standing(engine, job_id)).awaits_approval:
+            return plan
+        was = past(await history(engine, job_id))
+        if was.awaits_approval:
+            continue  # it has become so between the two questions
+        if was.status not in ("waiting", "running") or was.steps:
+            see = f"see `crp jobs show {job_id}`"
+            raise UsageError(f"no plan of {job_id} waits for approval: {see}")
+        if not told:
+            say("the job has no plan yet: waiting for it")
+        told = True
+        await asyncio.sleep(0.5)
 
 
 def show_waiting(job_id: str, plan: Plan, *, as_json: bool) -> None:
