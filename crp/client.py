@@ -29,7 +29,7 @@ from crp.models import JobResult
 from crp.plugin import CRPPlugin
 from crp.request import Request
 from crp.searching import attributes_of
-from crp.stages import WORKFLOW_QUEUE
+from crp.stages import TASK_TIMEOUT, WORKFLOW_QUEUE
 from crp.telemetry import tracing
 from crp_workflows.reasoning import ReasoningWorkflow
 
@@ -68,6 +68,15 @@ class Engine:
                 self.say("the engine ended: starting it again")
                 running = await local.ensure(self.settings, self.say)
                 self.client = await connect_to(self.settings, running.address)
+
+    def trouble(self) -> str:
+        """What keeps the embedded engine from going on, as one line; empty: nothing known."""
+        from crp.local.host import is_full
+
+        home = self.settings.home
+        if not self.embedded or not is_full(home):
+            return ""
+        return f"the disk of {home} is full: make room, and the jobs go on by themselves"
 
 
 async def connect(settings: Settings, say: Say = lambda text: None) -> Engine:
@@ -129,6 +138,7 @@ async def submit(engine: Engine, request: Request, *, job_id: str = "", batch: s
             args=[job, request.library],
             id=job.job_id,
             task_queue=WORKFLOW_QUEUE,
+            task_timeout=TASK_TIMEOUT,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             memo={"task": first_line, "request": request.digest},
             static_summary=first_line,

@@ -198,6 +198,7 @@ class _Follower:
         self.view.event(event)
 
     def _note(self, text: str) -> None:
+        text = self.engine.trouble() or text
         if text and text != self.noted:
             self.noted = text
             self.view.note(text)

@@ -41,7 +41,7 @@ from crp.language.shapes import suggest
 from crp.models import Job, Wire
 from crp.request import Request
 from crp.searching import attributes_of
-from crp.stages import WORKFLOW_QUEUE
+from crp.stages import TASK_TIMEOUT, WORKFLOW_QUEUE
 from crp_workflows.reasoning import ReasoningWorkflow
 
 OVERLAPS: Mapping[str, ScheduleOverlapPolicy] = {
@@ -130,6 +130,7 @@ async def _action(
         args=[job, request.library],
         id=name,
         task_queue=WORKFLOW_QUEUE,
+        task_timeout=TASK_TIMEOUT,
         memo={"task": first_line, "request": request.digest},
         static_summary=first_line,
         typed_search_attributes=await attributes_of(engine.client, job, batch=name),

@@ -7,7 +7,7 @@ where it runs; time-outs and retry policies stand in `crp_workflows.options`.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from pydantic import Field, JsonValue
@@ -154,6 +154,9 @@ STAGES: dict[str, Stage] = {
         Stage("curate", "store"),
     )
 }
+
+TASK_TIMEOUT = timedelta(seconds=30)
+"""Of a workflow task: a worker that takes a long job over replays its history within one."""
 
 WORKFLOW_QUEUE = "crp"
 """Workflows and the stages whose place is `code`."""

@@ -27,7 +27,7 @@ from crp.failures import from_failure
 from crp.models import Job, JobResult, Library, ModelProfile
 from crp.plugin import CRPPlugin
 from crp.searching import attributes_of
-from crp.stages import STORE_QUEUE, model_queue
+from crp.stages import STORE_QUEUE, TASK_TIMEOUT, model_queue
 from crp.worker import THREADS, drain, make_worker
 from crp_activities.registry import StoreActivities, WorkActivities
 from crp_activities.tools import Tools
@@ -64,6 +64,7 @@ class Durable:
                 args=[job, library],
                 id=job.job_id,
                 task_queue=self.task_queue,
+                task_timeout=TASK_TIMEOUT,
                 static_summary=job.task.text[:200],
                 search_attributes=await attributes_of(self._client, job),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -29,6 +29,8 @@ from crp.models import Event
 
 AGAIN_AFTER = 0.5
 """Seconds between two attempts to start a job while the server does not answer."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at what may keep the engine from going on."""
 AT_ONCE = 50
 
 _HOPELESS = (
@@ -85,6 +87,7 @@ class BatchRun:
         waiting = await self._queue(tasks)
         ended: asyncio.Queue[asyncio.Task[Outcome]] = asyncio.Queue()
         running: set[asyncio.Task[Outcome]] = set()
+        looking = asyncio.create_task(self._tell_trouble())
         try:
             while True:
                 while self._may_go_on(waiting, len(running)):
@@ -100,9 +103,19 @@ class BatchRun:
                 self.spending.add(outcome.usage)
                 yield outcome
         finally:
-            for job in running:
-                job.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            for task in (looking, *running):
+                task.cancel()
+            await asyncio.gather(looking, *running, return_exceptions=True)
+
+    async def _tell_trouble(self) -> None:
+        """Say it once when the machine keeps the jobs from going on: jobs can not."""
+        told = ""
+        while True:
+            trouble = self.engine.trouble()
+            if trouble and trouble != told:
+                self.note(trouble)
+            told = trouble
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _queue(self, tasks: Iterable[BatchTask]) -> deque[_Waiting]:
         """Put those first that an earlier run left under way: they count among those at once."""

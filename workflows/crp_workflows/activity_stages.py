@@ -43,10 +43,13 @@ from crp_workflows.options import Options
 
 T = TypeVar("T")
 
+LONGEST_HISTORY = 2000
+"""Events; Temporal suggests an end at 4,096. A worker that takes a job over replays all of them
+within one workflow task, also when the machine is busy."""
 BRIEFS = 8
 """How many are kept as bytes: a job has one, and one for each template that it uses."""
 
-BREATH = 200
+BREATH = 100
 """Answers given again after which a timer ends the workflow task: Temporal allows one 2 s."""
 
 
@@ -192,7 +195,7 @@ class ActivityStages:
             raise failure from None
         finally:
             control.under_way -= 1
-            control.closing |= workflow.info().is_continue_as_new_suggested()
+            control.closing |= _is_long()
         self.results.keep(key, answer, kind)
         return answer
 
@@ -208,7 +211,7 @@ class ActivityStages:
 
     async def _given_again(self, key: str, kind: type[T]) -> T:
         self._again += 1
-        if self._again % BREATH == 0:
+        if self._again % BREATH == 0 or kind is Plan:  # a plan may have thousands of steps
             self._breath = asyncio.ensure_future(asyncio.sleep(0.001))
         if self._breath is not None and not self._breath.done():
             await asyncio.shield(self._breath)
@@ -218,3 +221,10 @@ class ActivityStages:
         """What an effect is known by that the job has one after the other."""
         self._turns[name] = self._turns.get(name, 0) + 1
         return f"{name} {self._turns[name]}"
+
+
+def _is_long() -> bool:
+    info = workflow.info()
+    if info.is_continue_as_new_suggested():
+        return True
+    return info.get_current_history_length() >= LONGEST_HISTORY
