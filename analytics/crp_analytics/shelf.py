@@ -99,8 +99,7 @@ class Shelf:
             if len(words) >> place & 1:
                 self._size_plane(place, row)
         bits.put(self.classes.setdefault(model_class, bytearray()), row)
-        for word in words:
-            self._post(word, row)
+        self._post(words, row)
         self._rate(row, quality)
 
     def change(self, sequence: int, quality: float) -> None:
@@ -156,17 +155,19 @@ class Shelf:
             self.sizes.append(bytearray())
         bits.put(self.sizes[place], row)
 
-    def _post(self, word: int, row: int) -> None:
-        rows = self.postings.get(word, b"")
-        if isinstance(rows, bytearray):
-            bits.put(rows, row)
-            return
-        rows += pack(row)
-        many = len(rows) // ROW
-        if many >= DENSE_ROWS and many * DENSE_SHARE > row:
-            self.postings[word] = _bytes(_listed(rows))
-        else:
-            self.postings[word] = rows
+    def _post(self, words: Iterable[int], row: int) -> None:
+        """Note the row with its words: the dearest part of adding one, and so without helpers."""
+        postings, listed, place, bit = self.postings, pack(row), row >> 3, 1 << (row & 7)
+        few = ROW * max(DENSE_ROWS, row // DENSE_SHARE + 1)
+        for word in words:
+            rows = postings.get(word, b"")
+            if isinstance(rows, bytes):
+                rows += listed
+                postings[word] = rows if len(rows) < few else _bytes(_listed(rows))
+            elif place < len(rows):
+                rows[place] |= bit
+            else:
+                bits.put(rows, row)
 
     def _rate(self, row: int, quality: float) -> None:
         self.quality[row] = quality

@@ -33,7 +33,7 @@ def test_these_are_the_commands():
         *("templates migrate", "templates lint", "templates plan", "templates match"),
         *("templates diff", "templates test", "templates render", "templates promote"),
         *("templates schema", "templates lsp"),
-        *("codec new-key", "codec status", "codec serve"),
+        *("codec new-key", "codec status", "codec serve", "temporal setup"),
         *("model pull", "model list", "traces list", "traces show", "report"),
         *("traces score", "traces judge", "traces export", "traces import"),
         *("traces curate", "traces undo", "traces retire", "traces restore"),

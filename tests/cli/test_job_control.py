@@ -139,7 +139,7 @@ def test_a_plan_waits_for_a_person_is_shown_edited_and_run(
 
 
 def edit(cli: Any, job: str, editor: str) -> subprocess.CompletedProcess[str]:
-    environment = {**cli.environment, "EDITOR": editor}
+    environment = {**cli.environment, "EDITOR": editor, "TMPDIR": str(cli.work)}
     environment.pop("VISUAL", None)
     return subprocess.run(
         [sys.executable, "-m", "crp", "jobs", "approve", job, "--edit"],

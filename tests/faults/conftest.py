@@ -33,6 +33,11 @@ steps:
   fourth: "After {{ third }} say the FOURTH thing"
 """
 ANSWER = "Lyon lies on the Rhone."
+LEVELS = ("low", "moderate", "high", "critical")
+UNMOVED = {
+    f"{what}_{level}": 1e6 + n for what in ("load", "wait") for n, level in enumerate(LEVELS)
+}
+"""Plans are as long on a busy machine: what is asked is counted."""
 
 
 class Engine(Cli):
@@ -43,6 +48,10 @@ class Engine(Cli):
         self.server = server
         (self.work / "templates").mkdir()
         (self.work / "templates" / "chain.yaml").write_text(CHAIN)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "CRP_PRESSURE": json.dumps(UNMOVED)}
 
     def ask(self, task: str, behaviour: str, *more: str) -> subprocess.Popen[str]:
         model = f"behave/{behaviour}"
