@@ -8,6 +8,7 @@ The moments and the parts come from the random numbers of KILLS_SEED. The long r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from psutil import NoSuchProcess, Process
 
 from crp.local.state import ProcessId, read_state
 from tests.faults.conftest import ANSWER, Engine
@@ -117,7 +119,8 @@ class Batch:
         found = {name: state.children[name] for name in VICTIMS if name in state.children}
         if state.supervisor is not None:
             found["supervisor"] = state.supervisor
-        found["client"] = ProcessId.of(self.process.pid)
+        with contextlib.suppress(NoSuchProcess):
+            found["client"] = ProcessId.of(self.process.pid)
         return {name: one for name, one in found.items() if one.process() is not None}
 
     def words(self) -> str:
@@ -159,16 +162,21 @@ class Killer:
 
     def _kill_one(self) -> None:
         """Kill a part that lives; each has its turn before any has another one."""
-        while True:
-            living = self.batch.living()
-            ready = [name for name in self.deck if name in living] or sorted(living)
-            process = living[ready[0]].process() if ready else None
-            if process is not None:
-                break
+        while (victim := self._ready()) is None:
+            assert not self.batch.over()
             time.sleep(0.05)
-        process.kill()
-        self.kills.append(Kill(time.monotonic(), ready[0]))
-        self.deck = [name for name in self.deck if name != ready[0]] or self._shuffled()
+        name, process = victim
+        with contextlib.suppress(NoSuchProcess):
+            process.kill()
+        self.kills.append(Kill(time.monotonic(), name))
+        self.deck = [other for other in self.deck if other != name] or self._shuffled()
+
+    def _ready(self) -> tuple[str, Process] | None:
+        living = self.batch.living()
+        for name in self.deck:
+            if name in living and (process := living[name].process()):
+                return name, process
+        return None
 
     def _shuffled(self) -> list[str]:
         return self.chance.sample(VICTIMS, len(VICTIMS))
