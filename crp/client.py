@@ -40,6 +40,9 @@ JOBS = f"{HISTORIES} AND ExecutionStatus != 'ContinuedAsNew'"
 """A long job has several histories; the last one is the job."""
 RUNNING = f"{JOBS} AND ExecutionStatus = 'Running'"
 
+CONNECTS = 4
+"""How often a server of our own is looked for that does not answer."""
+
 BRIEF_RETRIES = RetryConfig(max_elapsed_time_millis=3000)
 """Short: whoever waits says so, and tries again by itself."""
 
@@ -66,8 +69,7 @@ class Engine:
         async with self._reviving:
             if local.status(self.settings) is None:
                 self.say("the engine ended: starting it again")
-                running = await local.ensure(self.settings, self.say)
-                self.client = await connect_to(self.settings, running.address)
+                self.client = await _connect_embedded(self.settings, self.say)
 
     def trouble(self) -> str:
         """What keeps the embedded engine from going on, as one line; empty: nothing known."""
@@ -82,12 +84,24 @@ class Engine:
 async def connect(settings: Settings, say: Say = lambda text: None) -> Engine:
     """Give a connection: to the Temporal of the settings, or to the embedded engine, which is
     started when it does not run. Raises EngineError with the one line that says why not."""
-    address = settings.temporal.address
-    if not address:
-        from crp import local
+    if settings.temporal.address:
+        return Engine(settings, await connect_to(settings, settings.temporal.address), say)
+    return Engine(settings, await _connect_embedded(settings, say), say)
 
+
+async def _connect_embedded(settings: Settings, say: Say) -> Client:
+    """The server may die between being found and being asked: then it is found again."""
+    from crp import local
+
+    for tries_left in reversed(range(CONNECTS)):
         address = (await local.ensure(settings, say)).address
-    return Engine(settings, await connect_to(settings, address), say)
+        try:
+            return await connect_to(settings, address)
+        except EngineError:
+            if not tries_left:
+                raise
+            await asyncio.sleep(1)
+    raise AssertionError("unreachable")
 
 
 async def connect_running(settings: Settings) -> Engine | None:

@@ -120,6 +120,10 @@ def lacks(state: EngineState, settings: Settings) -> str:
     return ""
 
 
+KILLS = 3
+"""How often an engine that somebody kills while it starts is started again."""
+
+
 class _Finder:
     """One call of `ensure`: look, start when there is nothing, look again."""
 
@@ -131,6 +135,7 @@ class _Finder:
         self.deadline = time.monotonic() + START_WITHIN
         self._say = say
         self._said = ""
+        self._killed = 0
 
     async def find(self) -> Running:
         while time.monotonic() < self.deadline:
@@ -185,7 +190,10 @@ class _Finder:
             raise EngineError(state.error)
         if is_full(self.home):
             raise EngineError(disk_full(self.home, "the engine could not write"))
-        if process.returncode not in (0, HELD):
+        if process.returncode < 0 and self._killed < KILLS:
+            self._killed += 1
+            self.say("the engine was killed: starting it again")
+        elif process.returncode not in (0, HELD):
             log = log_file(self.home, "engine")
             lines = log.read_text(errors="replace").split("\n")
             words = next((line for line in reversed(lines) if line.strip()), "it wrote nothing")

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from crp.errors import ConfigError, EngineError
-from crp.local import last_failure, status, stop
+from crp.local import ensure, last_failure, status, stop
+from crp.local.engine import KILLS
 from crp.local.state import read_state
+from tests.local.conftest import ENGINE
 
 pytestmark = pytest.mark.slow
 
@@ -162,3 +164,24 @@ async def test_the_state_with_the_key_is_readable_by_its_owner_only(make, start)
     await start(settings)
     for name in ("engine.json", "temporal.db"):
         assert stat.S_IMODE(os.stat(settings.home / name).st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kills", [2, 9])
+async def test_an_engine_that_is_killed_while_it_starts_is_started_again(make, tmp_path, kills):
+    """A few times: somebody who always kills it gets to know that."""
+    count = tmp_path / "starts"
+    dying = (
+        "import os, pathlib, runpy, sys\n"
+        f"count = pathlib.Path({str(count)!r})\n"
+        "count.write_text(count.read_text() + 'x' if count.exists() else 'x')\n"
+        f"if len(count.read_text()) <= {kills}: os.kill(os.getpid(), 9)\n"
+        f"runpy.run_path({ENGINE[1]!r}, run_name='__main__')\n"
+    )
+    starting = ensure(make(), command=(sys.executable, "-c", dying))
+    if kills > KILLS:
+        with pytest.raises(EngineError, match="exit code -9"):
+            await starting
+        assert len(count.read_text()) == 1 + KILLS
+    else:
+        assert (await starting).phase == "running"
+        assert len(count.read_text()) == 1 + kills
