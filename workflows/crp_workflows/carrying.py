@@ -9,7 +9,9 @@ nothing needs to know at which of its places it was. Pure.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -36,7 +38,7 @@ class Results:
         kept = self._before[key]
         if kept.error:
             raise unpacked(kept)
-        answer: T = TypeAdapter(kind).validate_python(kept.value)
+        answer: T = _adapter(cast(Hashable, kind)).validate_python(kept.value)
         return answer
 
     def keep(self, key: str, answer: Any, kind: Any) -> None:
@@ -51,7 +53,13 @@ class Results:
 def _kept(answer: Any, kind: Any) -> Kept:
     if isinstance(answer, CRPError):
         return packed(answer)
-    return Kept(value=TypeAdapter(kind).dump_python(answer, mode="json"))
+    return Kept(value=_adapter(kind).dump_python(answer, mode="json"))
+
+
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once: to make one costs more than to use it thousands of times."""
+    return TypeAdapter(kind)
 
 
 def call_key(name: str, call: Call) -> str:
