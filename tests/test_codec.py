@@ -192,7 +192,11 @@ def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> Non
         keyring(settings_with(tmp_path, keys_file=str(path)))
 
 
-@pytest.mark.parametrize("content", ["", "# nothing", "hunter2", OLD[:-4], OLD + OLD, "é" * 44])
+@pytest.mark.parametrize(
+    "content",
+    ["", "# nothing", "hunter2", OLD[:-4], OLD + OLD, "é" * 44],
+    ids=["empty", "comment", "short", "cut", "twice", "letters"],
+)
 def test_what_is_no_key_is_one_line_that_does_not_show_it(tmp_path: Path, content: str) -> None:
     path = key_file(tmp_path / "keys", content)
     with pytest.raises(ConfigError) as caught:
