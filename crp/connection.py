@@ -41,8 +41,9 @@ HANDSHAKES = {
     r"Expired": "its certificate has expired",
     r"InvalidCertificate": "its certificate can not be used",
     r"InvalidMessage|corrupt message": "it does not speak TLS",
-    r"transport error": "the connection broke right after it was made; a server that wants "
-    "another certificate of ours, or one at all, does that: see temporal.tls_cert_file",
+    r"transport error|operation was canceled": "the connection broke right after it was made; a "
+    "server that wants another certificate of ours, or one at all, does that: see "
+    "temporal.tls_cert_file",
     r"client_cert|private key": "our certificate and its key can not be used",
 }
 """What the core says of a connection that is not made, and what it means."""

@@ -101,7 +101,7 @@ def test_a_job_is_watched_by_the_beginning_of_its_id(cli, words, until):
 
 
 def test_with_new_a_second_job_of_the_same_request_is_started(cli, words):
-    command = words("Where is the second one?", "late:2")
+    command = words("Where is the second one?", "late:9")
     first = cli.run(*command, "--detach").stdout.strip()
     second = cli.run(*command, "--detach", "--new").stdout.strip()
     third = cli.run(*command, "--detach").stdout.strip()
