@@ -43,6 +43,8 @@ PROGRESS_EVERY = 1.0
 RECORD_WITHIN = 15.0
 """Seconds that an answer waits for its record before it is given without."""
 RPC = timedelta(seconds=5)
+TRIES = 4
+"""How often an ended job is asked for what it had done."""
 
 RESULT: Any = JobResult | None
 """What the query `result` gives: a type that type checkers do not take for one."""
@@ -151,8 +153,11 @@ class _Follower:
         if isinstance(cause, ApplicationError) and cause.details:
             with contextlib.suppress(ValidationError):
                 return JobResult.model_validate(cause.details[0])
-        with contextlib.suppress(RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
-            return await self._known_result()
+        for _ in range(TRIES):
+            try:
+                return await self._known_result()
+            except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+                await asyncio.sleep(EVERY)  # a busy worker: what the job had done is worth a wait
         return None
 
     async def _known_result(self) -> JobResult | None:
@@ -243,8 +248,8 @@ class _Follower:
         pending = await self._pending()
         if any(a.activity_id not in self.names for a in pending):
             await self._read_names()
-        told = [line for a in pending if (line := await self._about(a))]
-        self._note("; ".join(told[:3]))
+        in_order = sorted(pending, key=lambda a: (len(a.activity_id), a.activity_id))
+        self._note("; ".join([await self._about(a) for a in in_order[:3]]))
 
     async def _about(self, activity: PendingActivityInfo) -> str:
         name = self.names.get(activity.activity_id) or activity.activity_type.name
