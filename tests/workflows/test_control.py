@@ -163,6 +163,27 @@ async def test_a_person_may_change_the_plan_that_she_approves(tmp_path: Path) ->
     assert result.template_sha256 == pinned(changed)[0].sha256
 
 
+async def test_a_change_that_is_not_possible_leaves_the_plan_as_it_was_and_unapproved(
+    tmp_path: Path,
+) -> None:
+    """The new template wants a list that nobody gave; and it would not ask for approval."""
+    asks = PLAIN.replace("probe: no", "probe: no\napprove: yes")
+    wants = PLAIN.replace("steps:\n", "extract:\n  buds: {from: context, must_appear: yes}\nsteps:\n").replace(
+        "Describe the LEAVES.", "Describe the LEAVES of {{ buds }}."
+    )
+    async with live(tmp_path, answer) as there:
+        handle = await there.start(TASK, asks)
+        await until(there, handle, "approval.awaited")
+        await handle.execute_update("approve", Approval(by="Ann", template=pinned(wants)[0]))
+        await until(there, handle, "approval.awaited", times=2)
+        assert there.model.prompts == []
+        await handle.execute_update("approve", Approval(by="Ann"))
+        result = await there.durable.wait(handle)
+    assert any("is not possible" in note for note in result.notes)
+    assert result.template_sha256 == pinned(asks)[0].sha256
+    assert result.answer == ADVICE
+
+
 async def test_a_step_that_a_person_took_out_is_not_asked(tmp_path: Path) -> None:
     optional = PLAIN.replace("{{ leaves }}", "{{ leaves | default('none') }}")
     async with live(tmp_path, answer) as there:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from crp.models import Approval, Plan, Standing
 
+SHOWN = 20
+"""Steps that a refusal names: a plan may have thousands."""
+
 
 class Control:
     """The gate of one job, and what a person has to say about its plan."""
@@ -49,9 +52,8 @@ class Control:
         known = {name for step in self.asked_about.steps for name in (step.id, step.step)}
         strange = [name for name in said.drop if name not in known]
         if strange and said.template is None:
-            return (
-                f"the plan has no step {', '.join(strange)}: there are {', '.join(sorted(known))}"
-            )
+            some = ", ".join(sorted(known)[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
+            return f"the plan has no step {', '.join(strange)}: there are {some}"
         return ""
 
     def standing(self) -> Standing:

@@ -32,6 +32,7 @@ from crp.models import (
 )
 from crp.stages import Brief, PlanRequest, Route, examples_wanted
 from crp_workflows import activation
+from crp_workflows.changes import asked_anew, job_as_wanted, left_out, library_as_wanted
 from crp_workflows.climbing import asked, climb, judged_candidate
 from crp_workflows.running import run_step, step_id
 from crp_workflows.state import JobState
@@ -266,44 +267,27 @@ class Reasoning(JobState):
                 "approved", stage="decompose", by=said.by, dropped=list(self.dropped) or None
             )
             break
-        self._mark_fresh()
+        assert self.plan is not None
+        self.fresh = asked_anew(self.plan, self.job.origin)
 
     async def _change_plan(self, said: Approval) -> None:
+        """Make the plan again when a person wants another template or inputs, and leave out steps.
+
+        When there can be no such plan, all stays as it was, and CRPError says why.
+        """
+        assert self.route is not None
         if said.template or said.inputs:
-            before = self.library, self.job
-            if said.template:
-                others = (t for t in self.library.templates if t.name != said.template.name)
-                templates = (said.template, *others)  # it may use them
-                self.library = self.library.model_copy(update={"templates": templates})
-            task = self.job.task
-            inputs = {**task.inputs, **said.inputs}
-            changed = task.model_copy(update={"inputs": inputs})
-            self.job = self.job.model_copy(update={"task": changed})
+            before = self.library, self.job, self.route, self.brief, self.plan
+            self.library = library_as_wanted(self.library, said)
+            self.job = job_as_wanted(self.job, said)
             try:
-                assert self.route is not None
-                name = said.template.name if said.template else self.route.source.name
-                await self._route(forced=name)
-                await self._decompose(routed=True)
+                await self._route(said.template.name if said.template else self.route.source.name)
+                await self._decompose()
             except CRPError:
-                self.library, self.job = before
+                self.library, self.job, self.route, self.brief, self.plan = before
                 raise
         assert self.plan is not None
-        unwanted = {s.id for s in self.plan.steps if {s.id, s.step} & {*said.drop}}
-        self.dropped = dict.fromkeys(sorted(unwanted), said.by)
-
-    def _mark_fresh(self) -> None:
-        """In a fork: the step that it begins with, and all that depend on it."""
-        if self.job.origin is None or not self.job.origin.step:
-            return
-        assert self.plan is not None
-        begin, fresh = self.job.origin.step, set[str]()
-        begins = {begin, *self.job.origin.also}
-        for step in self.plan.steps:  # each stands after what it needs
-            if {step.id, step.step, *step.needs, *step.optional_needs} & (begins | fresh):
-                fresh.add(step.id)
-        if not fresh and begin != "synthesize":
-            raise UsageError(f"a fork can not begin with {begin!r}: the plan has no such step")
-        self.fresh = frozenset(fresh)
+        self.dropped = left_out(self.plan, said)
 
     async def _outline(self) -> bool:
         """Ask the model for a plan, when no template fits; False when it has none."""
