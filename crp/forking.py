@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 from temporalio.client import RPCError, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
+from temporalio.common import Priority
 from temporalio.service import RPCStatusCode
 
 from crp.client import Engine, handle, submit
@@ -73,6 +74,9 @@ class First:
     result: JobResult | None = None
     """None while it runs, and when nobody knows it any more."""
     attempts: tuple[Attempt, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Steps that a person took out of the plan, and who."""
+    priority: Priority = field(default_factory=Priority)
 
     def step_names(self) -> list[str]:
         """What a fork may begin with."""
@@ -149,22 +153,42 @@ async def first_of(engine: Engine, job_id: str) -> First:
     """
     record = await Records(engine.settings, engine).record(job_id)
     try:
-        job, library = await started_with(engine, job_id)
+        job, library, priority = await started_with(engine, job_id)
     except NotFound:
         if record is None:
             raise NotFound(f"no job {job_id!r} that could be forked") from None
-        library = find_library(engine.settings).library
+        library, priority = find_library(engine.settings).library, Priority()
     if record is None:
-        return First(job, library, await _result(engine, job_id))
+        return First(job, library, await _result(engine, job_id), priority=priority)
     job, source = record.job, record.template_source
     if source is not None and library.get(source.name) != source:
         library = _with_template(library, source)
         if job.task.template is None and record.result.plan is not None:
             job = _forced(job, source.name)
-    return First(job, library, record.result, record.attempts)
+    left_out = _left_out(record.events)
+    return First(job, library, record.result, record.attempts, left_out, priority)
 
 
-async def started_with(engine: Engine, job_id: str) -> tuple[Job, Library]:
+def _left_out(events: Sequence[Event]) -> dict[str, str]:
+    """Say which steps were taken out of the plan when it was approved, and by whom."""
+    found: dict[str, str] = {}
+    for body in (event.body for event in events if event.kind == "approved"):
+        steps = body.get("dropped")
+        found |= {
+            str(s): str(body.get("by", "")) for s in (steps if isinstance(steps, list) else ())
+        }
+    return found
+
+
+class Started(NamedTuple):
+    """What a job was started with."""
+
+    job: Job
+    library: Library
+    priority: Priority
+
+
+async def started_with(engine: Engine, job_id: str) -> Started:
     """Read from Temporal what a job was started with. Raises NotFound."""
     converter = engine.client.data_converter
     filter = WorkflowHistoryEventFilterType.ALL_EVENT
@@ -173,9 +197,11 @@ async def started_with(engine: Engine, job_id: str) -> tuple[Job, Library]:
         event = await anext(aiter(events))
     except RPCError as error:
         raise from_failure(error) from None
-    payloads = event.workflow_execution_started_event_attributes.input.payloads
-    job, begin = await converter.decode(payloads, [Job, _BEGIN])
-    return job, begin.library if isinstance(begin, Carried) else begin
+    started = event.workflow_execution_started_event_attributes
+    job, begin = await converter.decode(started.input.payloads, [Job, _BEGIN])
+    library = begin.library if isinstance(begin, Carried) else begin
+    turn = started.priority
+    return Started(job, library, Priority(turn.priority_key or None, turn.fairness_key or None))
 
 
 async def _runs(engine: Engine, job_id: str) -> bool:
@@ -231,6 +257,9 @@ def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
     if changes.template is not None:
         library = _with_template(library, changes.template)
         job = _forced(job, changes.template.name)
+    if origin is not None:
+        kept = {step: by for step, by in first.left_out.items() if step != origin.step}
+        origin = origin.model_copy(update={"left_out": kept})
     task = job.task.model_copy(update={"inputs": {**job.task.inputs, **changes.inputs}})
     if changes.context is not None:
         task = task.model_copy(update={"context": changes.context, "context_sha256": ""})
@@ -243,8 +272,8 @@ def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
         budget=job.budget.model_copy(update=limits),
         approve=changes.approve,
         origin=origin,
-        priority=changes.priority,
-        fairness_key=changes.fairness_key,
+        priority=changes.priority or first.priority.priority_key,
+        fairness_key=changes.fairness_key or first.priority.fairness_key or "",
     )
 
 

@@ -13,10 +13,10 @@ from crp.batching.remaining import Remaining
 from crp.batching.results import Outcome, read_results, writing
 from crp.batching.spending import Limits, Spending
 from crp.batching.summary import Tally
-from crp.batching.task import Batch, BatchTask
+from crp.batching.task import Batch, BatchTask, Terms
 from crp.config import ModelSettings, load_settings
 from crp.errors import UsageError
-from crp.models import Library, Usage
+from crp.models import Budget, Library, Usage
 
 TASK = BatchTask("t1", "Where is Lyon?")
 
@@ -54,6 +54,20 @@ def test_the_same_task_has_the_same_job_id_and_any_change_another(batch: Batch) 
 def test_an_edited_template_does_not_start_a_batch_anew(batch: Batch) -> None:
     edited = replace(batch, library=Library(scaffolds="edited"))
     assert edited.job_id(TASK) == batch.job_id(TASK)
+
+
+def test_each_job_gets_the_terms_of_its_batch_and_they_do_not_start_it_anew(batch: Batch) -> None:
+    bounded = replace(batch, terms=Terms(Budget(calls=3), priority=5))
+    asked = bounded.request(TASK)
+    assert (asked.budget.calls, asked.priority, asked.fairness_key) == (3, 5, "towns")
+    assert bounded.job_id(TASK) == batch.job_id(TASK)
+    shared = replace(batch, terms=Terms(fairness_key="ann"))
+    assert shared.request(TASK).fairness_key == "ann"
+
+
+def test_a_long_name_is_cut_to_what_temporal_takes_as_a_key(batch: Batch) -> None:
+    key = replace(batch, name="ü" * 60).request(TASK).fairness_key
+    assert key == "ü" * 32
 
 
 def test_the_ids_of_many_tasks_with_the_same_words_differ(batch: Batch) -> None:

@@ -18,11 +18,13 @@ from pydantic import JsonValue
 from crp.config import Settings
 from crp.errors import NotFound, UsageError
 from crp.language.shapes import suggest
-from crp.models import Library, ModelProfile, Task
+from crp.models import Budget, Library, ModelProfile, Task
 from crp.request import Request, letters, slug
 
 MOST_CONTEXT = 100_000_000
 """Bytes of facts: no model reads more, and they go through memory several times."""
+KEY_BYTES = 64
+"""Of a fairness key, for Temporal."""
 DIGEST_LETTERS = 10
 """50 bits: the jobs of a batch of a million tasks do not collide."""
 
@@ -62,6 +64,16 @@ class BatchTask:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What holds for each job of a batch."""
+
+    budget: Budget = field(default_factory=Budget)
+    priority: int | None = None
+    fairness_key: str = ""
+    """Empty: the batch takes turns with others under its name."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """What all jobs of a batch share."""
 
@@ -70,6 +82,7 @@ class Batch:
     library: Library
     models: Mapping[str, Mapping[str, ModelProfile]]
     """The models of a job by the alias that its task names; of those that name none by ''."""
+    terms: Terms = field(default_factory=Terms)
 
     @classmethod
     def of(cls, name: str, settings: Settings, library: Library) -> Batch:
@@ -82,8 +95,16 @@ class Batch:
         """Make what is asked for a task. Raises NotFound, UsageError."""
         models = self.models_of(task)
         config = self.settings.config(models["default"])
-        discreet = self.settings.encryption.on
-        return Request(task.task(), config, models, self.library, discreet)
+        return Request(
+            task.task(),
+            config,
+            models,
+            self.library,
+            discreet=self.settings.encryption.on,
+            budget=self.terms.budget,
+            priority=self.terms.priority,
+            fairness_key=self.terms.fairness_key or _cut(self.name, KEY_BYTES),
+        )
 
     def models_of(self, task: BatchTask) -> Mapping[str, ModelProfile]:
         """Give the models of a task's job. Raises NotFound for an alias that is not there."""
@@ -105,6 +126,10 @@ class Batch:
         """Name the job of a task: the same every time, `number` apart."""
         again = f"-{number}" if number > 1 else ""
         return f"{self.name}-{slug(task.id)}-{letters(self.digest(task), DIGEST_LETTERS)}{again}"
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode("utf-8", "ignore")
 
 
 def read_facts(path: Path) -> tuple[str, str]:

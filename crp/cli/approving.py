@@ -59,7 +59,7 @@ def show_waiting(job_id: str, plan: Plan, *, as_json: bool) -> None:
 
 async def from_file(engine: Engine, job_id: str, path: Path) -> TemplateSource:
     """Compile a file as the job would. Raises TemplateError with every mistake, NotFound."""
-    _, library = await started_with(engine, job_id)
+    library = (await started_with(engine, job_id)).library
     return compiled(read_text(path), path.name, library)
 
 
@@ -90,7 +90,7 @@ async def edited(engine: Engine, job_id: str) -> AsyncIterator[TemplateSource]:
 
 async def _pinned(engine: Engine, job_id: str) -> tuple[TemplateSource, Library]:
     """The template that the waiting plan was made of, from what the job was started with."""
-    _, library = await started_with(engine, job_id)
+    library = (await started_with(engine, job_id)).library
     name = past(await history(engine, job_id)).template
     source = library.get(name)
     if source is None:

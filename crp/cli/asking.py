@@ -111,12 +111,16 @@ def inputs_of(given: list[str]) -> dict[str, JsonValue]:
 
 
 def budget_of(
-    calls: int | None, tokens: int | None, cost: float | None, seconds: float | None
+    calls: int | None,
+    tokens: int | None,
+    cost: float | None,
+    seconds: float | None,
+    of: str = "",
 ) -> Budget:
     """Make a budget of the options; raises UsageError for one that lets nothing happen."""
-    for name, value in (("--max-cost", cost), ("--max-seconds", seconds)):
+    for name, value in (("max-cost", cost), ("max-seconds", seconds)):
         if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"{name} {value:g}: it is a number above 0")
+            raise UsageError(f"--{of}{name} {value:g}: it is a number above 0")
     return Budget(calls=calls, tokens=tokens, cost=cost, seconds=seconds)
 
 

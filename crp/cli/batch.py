@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crp.cli.options import BaseUrl, Capability, Home, Model
+from crp.cli.options import BaseUrl, Capability, Home, Model, PriorityKey
 
 
 def batch(
@@ -57,6 +57,23 @@ def batch(
     max_seconds: Annotated[
         float | None, typer.Option("--max-seconds", min=0, help="Start no job after so long.")
     ] = None,
+    job_calls: Annotated[
+        int | None, typer.Option("--job-max-calls", min=1, help="Most model calls of each job.")
+    ] = None,
+    job_tokens: Annotated[
+        int | None, typer.Option("--job-max-tokens", min=1, help="Most tokens of each job.")
+    ] = None,
+    job_cost: Annotated[
+        float | None, typer.Option("--job-max-cost", min=0, help="Most money of each job.")
+    ] = None,
+    job_seconds: Annotated[
+        float | None, typer.Option("--job-max-seconds", min=0, help="Most time of each job.")
+    ] = None,
+    priority: PriorityKey = None,
+    fairness_key: Annotated[
+        str,
+        typer.Option("--fairness-key", help="Takes turns with other keys; else the batch's name."),
+    ] = "",
     cancel_on_interrupt: Annotated[
         bool, typer.Option("--cancel-on-interrupt", help="Ctrl-C ends the jobs under way, too.")
     ] = False,
@@ -76,21 +93,27 @@ def batch(
       crp batch tasks.jsonl
       crp batch tasks.csv --dry-run
       crp batch "notes/*.md" --task "Summarise this in three sentences" --at-once 8
-      crp batch tasks.jsonl --max-calls 500 --out monday.jsonl
+      crp batch tasks.jsonl --max-calls 500 --job-max-calls 20 --out monday.jsonl
       crp batch tasks.jsonl --retry-failed
       crp batch tasks.jsonl --json | jq .failed
     """
+    from dataclasses import replace
+
     from crp.batching.spending import Limits
-    from crp.cli.asking import ModelChoice
+    from crp.batching.task import Terms
+    from crp.cli.asking import ModelChoice, budget_of, fair
     from crp.cli.batch_input import read
     from crp.errors import UsageError
 
     if out == "-" and as_json:
         raise UsageError("--json and --out -: stdout can only have one of them")
     choice = ModelChoice(model, base_url, capability)
+    budget = budget_of(job_calls, job_tokens, job_cost, job_seconds, of="job-")
+    terms = Terms(budget, priority, fair(fairness_key))
     given = read(home, files, about=task, template=template, choice=choice, name=name, out=out)
+    given = replace(given, batch=replace(given.batch, terms=terms))
     limits = Limits(max_calls, max_tokens, max_cost, max_seconds)
-    if max_cost is not None and not given.has_prices:
+    if (max_cost is not None or job_cost is not None) and not given.has_prices:
         raise UsageError("--max-cost: no model of these tasks has a price in the settings")
     if dry_run:
         from crp.cli.batch_plan import show_costs

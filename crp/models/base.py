@@ -20,7 +20,8 @@ Complexity = Annotated[int, Field(ge=1, le=5)]
 
 
 class Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # As JSON, NaN is NaN: whoever must not have it can tell; as null it would be no number at all.
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
 
 class Level(IntEnum):

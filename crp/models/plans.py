@@ -58,6 +58,8 @@ class Reading(Wire):
     """Running processes per core."""
     wait: float = 0.0
     """Seconds that model calls currently wait for a slot."""
+    note: str = ""
+    """What a person should know about it."""
 
 
 class GateDecision(Wire):

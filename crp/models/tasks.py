@@ -150,6 +150,8 @@ class Origin(Wire):
     given again."""
     also: tuple[str, ...] = ()
     """Further steps that are asked anew, with all that depends on them."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Planned steps that a person took out of that job's plan, and who."""
 
 
 class Job(Wire):

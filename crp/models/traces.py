@@ -25,7 +25,7 @@ class ReasoningStep(BaseModel):
 class ReasoningTrace(BaseModel):
     """A finished chain that may serve as an example. `created_at` is in Unix seconds."""
 
-    model_config = ConfigDict(validate_assignment=True)
+    model_config = ConfigDict(validate_assignment=True, ser_json_inf_nan="constants")
 
     trace_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
     task_type: str = ""

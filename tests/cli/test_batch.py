@@ -67,6 +67,9 @@ def test_a_dry_run_tells_jobs_and_calls_and_starts_nothing(crp, tmp_path):
         (["--out", "-", "--json"], "--out -"),
         (["--max-cost", "5"], "has a price"),
         (["--name", "a b"], "--name"),
+        (["--job-max-cost", "5"], "has a price"),
+        (["--job-max-seconds", "0"], "--job-max-seconds 0"),
+        (["--fairness-key", "k" * 65], "64 bytes"),
         (["-t", "nothing"], "no template"),
     ],
 )
@@ -258,6 +261,17 @@ def test_a_budget_stops_the_batch_and_says_so_over_all_its_runs(cli, server, bat
     rest = cli.run(*batch(path), "--limit", "2")
     assert rest.returncode == 0
     assert "1 tasks are left" in rest.stderr
+
+
+@pytest.mark.slow
+def test_each_job_of_a_batch_can_have_a_budget(cli, server, batch):
+    path = towns(cli.work, "Kil", 2)
+    words = [*batch(path), "-t", "generic-analysis", "--job-max-calls", "2", "--json"]
+    told = json.loads(cli.run(*words).stdout)
+    assert told["completed"] + told["incomplete"] + told["failed"] == 2
+    assert asked(server, "Kil") <= 4
+    notes = [note for line in results(cli, "Kil") for note in line["notes"]]
+    assert any("budget of 2 calls" in note for note in notes)
 
 
 @pytest.mark.slow

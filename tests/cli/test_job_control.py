@@ -164,6 +164,10 @@ def test_a_step_can_be_left_out_and_the_approval_says_by_whom(
     assert "approved by Ann, without leaves" in watched.stderr
     assert "taken out by Ann" in watched.stderr
     assert sorted(asked(server, before)) == ["ADVICE", "ROOTS"]
+    before = server.calls
+    forked = cli.run("jobs", "fork", job, "--from", "advice", "--detach").stdout.strip()
+    assert "taken out by Ann" in cli.run("jobs", "watch", forked).stderr
+    assert asked(server, before) == ["ADVICE"], "a fork leaves out what the person left out"
 
 
 def test_a_template_with_mistakes_is_not_sent(cli: Any, words: Any) -> None:
@@ -191,6 +195,9 @@ def test_a_paused_job_starts_nothing_says_what_to_type_and_goes_on(
     assert refusal(cli.run("jobs", "pause", job)) == "the job is paused already, by Ann"
     assert status_of(cli, job) == "paused"
     assert f"crp jobs resume {job}" in cli.run("jobs", "show", job).stdout
+    cli.run("jobs", "resume", job)
+    comes(cli, job, "awaits approval")
+    cli.run("jobs", "pause", job, "--by", "Ann")
     cli.run("jobs", "approve", job)
     watching = cli.start("jobs", "watch", job)
     assert "paused by Ann" in until(watching, f"crp jobs resume {job}")

@@ -73,8 +73,8 @@ class ActivityStages:
         return await self._run("route", [job, library, forced], Route, options.code(), summary)
 
     async def sample_pressure(self, alias: str) -> Reading:
-        how = options.pressure(self._job.model(alias))
-        return await self._run("sample_pressure", [alias], Reading, how, "sample resource pressure")
+        how, summary = options.pressure(), f"sample the pressure on {alias}"
+        return await self._run("sample_pressure", [alias], Reading, how, summary)
 
     async def retrieve(
         self, job: Job, source: TemplateSource, limit: int, min_quality: float

@@ -17,7 +17,7 @@ from temporalio.common import (
 )
 
 from crp.attributes import ATTRIBUTES
-from crp.models import Event, Job
+from crp.models import Event, Job, Standing
 
 TASK_TYPE = SearchAttributeKey.for_keyword(ATTRIBUTES["task_type"].temporal)
 TEMPLATE = SearchAttributeKey.for_keyword(ATTRIBUTES["template"].temporal)
@@ -28,14 +28,9 @@ QUALITY = SearchAttributeKey.for_float(ATTRIBUTES["quality"].temporal)
 COMPLEXITY = SearchAttributeKey.for_int(ATTRIBUTES["complexity"].temporal)
 
 AWAITS = "awaits approval"
-STANDINGS = {
-    "job.started": "running",
-    "job.resumed": "running",
-    "approval.awaited": AWAITS,
-    "approved": "running",
-}
-"""What an event says of the status; for others of the kind `job.WORD` it is that word."""
 ENDED = ("job.completed", "job.incomplete", "job.failed", "job.cancelled")
+TURNS = ("job.started", "job.paused", "job.resumed", "approval.awaited", "approved", *ENDED)
+"""The events that may change the status."""
 
 
 def at_start(job: Job, batch: str = "") -> TypedSearchAttributes:
@@ -48,16 +43,25 @@ def at_start(job: Job, batch: str = "") -> TypedSearchAttributes:
     return TypedSearchAttributes([*known, *([SearchAttributePair(BATCH, batch)] if batch else [])])
 
 
-def follow(event: Event) -> None:
+def follow(event: Event, standing: Standing) -> None:
     """Tell Temporal what an event says, from inside of a workflow."""
     _count(event)
     known = workflow.info().typed_search_attributes
-    updates = [u for u in _updates(event) if known.get(u.key) != u.value]
+    updates = [u for u in _updates(event, standing) if known.get(u.key) != u.value]
     if updates and known.get(STATUS) is not None:
         workflow.upsert_search_attributes(updates)
 
 
-def _updates(event: Event) -> list[SearchAttributeUpdate[Any]]:
+def _status(event: Event, standing: Standing) -> str:
+    if event.kind in ENDED:
+        return event.kind.removeprefix("job.")
+    if standing.paused_by:
+        return "paused"
+    asks = event.kind == "approval.awaited" or standing.awaits_approval is not None
+    return AWAITS if asks else "running"
+
+
+def _updates(event: Event, standing: Standing) -> list[SearchAttributeUpdate[Any]]:
     said = event.body
     updates: list[SearchAttributeUpdate[Any]]
     if event.kind == "routed":
@@ -67,9 +71,9 @@ def _updates(event: Event) -> list[SearchAttributeUpdate[Any]]:
         if complexity := said.get("complexity"):
             updates.append(COMPLEXITY.value_set(int(str(complexity))))
         return updates
-    if not event.kind.startswith("job.") and event.kind not in STANDINGS:
+    if event.kind not in TURNS:
         return []
-    updates = [STATUS.value_set(STANDINGS.get(event.kind, event.kind.removeprefix("job.")))]
+    updates = [STATUS.value_set(_status(event, standing))]
     if (quality := said.get("quality")) is not None:
         updates.append(QUALITY.value_set(float(str(quality))))
     return updates

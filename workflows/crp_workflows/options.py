@@ -2,7 +2,7 @@
 
 place    start_to_close     heartbeat   retries
 code     60 s               none        5: CPU only; what fails five times is a bug
-model    profile + 60 s     10 s        every 1 s .. 60 s, about an hour: a model server restarts
+model    profile + 1 h      10 s        every 1 s .. 60 s, about an hour: a model server restarts
 store    120 s              none        for ever when recording: an answer must leave a trace;
                                         one minute when reading: examples are worth no waiting
 """
@@ -31,6 +31,9 @@ HEARTBEAT = timedelta(seconds=10)
 """How soon a killed worker is noticed. Shorter than some server outages on purpose: the answer
 journal makes a second run of an answered call free."""
 
+SLOT_WAIT = timedelta(hours=1)
+"""How long a call may wait in its worker while others have all slots of its model."""
+
 MODEL_ATTEMPTS = 66
 """1 + 2 + 4 + ... + 32 s, then every 60 s: about an hour before a dead model server fails a job."""
 
@@ -46,19 +49,18 @@ def code() -> Options:
 def model(profile: ModelProfile) -> Options:
     return Options(
         task_queue=model_queue(profile.alias),
-        # The provider ends a call after profile.timeout; the rest is for rendering and checks.
-        start_to_close_timeout=timedelta(seconds=profile.timeout + 60),
+        # The provider ends a call after profile.timeout; heartbeats tell of a dead worker.
+        start_to_close_timeout=timedelta(seconds=profile.timeout) + SLOT_WAIT,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=_policy(MODEL_ATTEMPTS),
     )
 
 
-def pressure(profile: ModelProfile) -> Options:
+def pressure() -> Options:
+    # Not on the model's queue: where that is full, nobody would hear of it.
     return Options(
-        # Sampled where the model's calls run; a queue that is full must not hold the job up.
-        task_queue=model_queue(profile.alias),
-        schedule_to_close_timeout=timedelta(seconds=30),
-        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(seconds=120),
+        start_to_close_timeout=timedelta(seconds=30),
         retry_policy=_policy(2),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -41,6 +42,8 @@ MOST_PARTS = 3
 """Templates that may stand inside each other by `use`."""
 MOST_AT_ONCE = 100
 """Steps of one job under way at once: a list of thousands must not be one message to Temporal."""
+FRESH = timedelta(seconds=30)
+"""How long a sample of the pressure is good for: plans are made of a new one after that."""
 EXTRACT_LADDER = (Rung(action="retry"),)
 PLAIN_LADDER = (Rung(action="accept_best"),)
 """One dispatch: whatever the model says is the answer."""
@@ -127,26 +130,30 @@ class Reasoning(JobState):
         )
 
     async def _sample_pressure(self) -> None:
+        """Look at the load, unless that was a moment ago: plans are not made of old news."""
         given = self.job.task.pressure
+        if self.reading is not None and (given is not None or self._just_sampled()):
+            return
+        self.sampled_at = self.stages.now()
         if given is not None:
             self.reading = Reading(pressure=given, reason="given with the task")
         else:
             try:
                 self.reading = await self.stages.sample_pressure(self.profile.alias)
             except CRPError as error:
-                # A queue that is full answers late; the rules must not wait for it.
                 reason = f"not sampled: {error}"
-                self.ledger.note(
-                    f"no worker of model {self.profile.alias!r} said how busy it is ({error}); "
-                    "if none is running, the job waits for one: see `crp worker`"
-                )
-                self.reading = Reading(pressure=Pressure.NONE, reason=reason)
+                self.reading = Reading(pressure=Pressure.NONE, reason=reason, note=reason)
+        if self.reading.note:
+            self.ledger.note(self.reading.note)
         self.ledger.say(
             "pressure.sampled",
             stage="sample_pressure",
             pressure=self.reading.pressure.name,
             reason=self.reading.reason,
         )
+
+    def _just_sampled(self) -> bool:
+        return self.stages.now() - self.sampled_at < FRESH
 
     async def _retrieve(self) -> None:
         """Find worked examples, and what the store knows about this template and model."""
@@ -242,6 +249,7 @@ class Reasoning(JobState):
                 raise JobFailed(
                     f"the template {other.otherwise_use} does not find its lists either"
                 )
+        await self._sample_pressure()
         assert self.reading is not None
         cap = activation.step_cap(self.job.config, self.reading.pressure)
         self.plan = await self.stages.decompose(
@@ -254,6 +262,8 @@ class Reasoning(JobState):
     async def _have_it_approved(self) -> None:
         """Show the plan to a person, who may change it, before anything of it runs."""
         assert self.brief is not None
+        if self.job.origin is not None:
+            self.dropped = dict(self.job.origin.left_out)
         while self.job.approve or self.brief.template.approve:
             assert self.plan is not None
             self.ledger.say("approval.awaited", stage="decompose", calls=self.plan.calls_likely)
@@ -287,7 +297,7 @@ class Reasoning(JobState):
                 self.library, self.job, self.route, self.brief, self.plan = before
                 raise
         assert self.plan is not None
-        self.dropped = left_out(self.plan, said)
+        self.dropped |= left_out(self.plan, said)
 
     async def _outline(self) -> bool:
         """Ask the model for a plan, when no template fits; False when it has none."""
@@ -389,7 +399,7 @@ class Reasoning(JobState):
         job = self.job.model_copy(update={"task": task})
         within = self.ledger.path(step_id(call))
         part = Reasoning(job, self.library, self.stages, self, within)
-        part.reading = self.reading
+        part.reading, part.sampled_at = self.reading, self.sampled_at
         return part
 
     # -- the answer ----------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class ReasoningWorkflow:
         self._reasoning = Reasoning(job, self._library, self._stages)
         if carried:
             self._reasoning.go_on_from(carried)
-        self._reasoning.ledger.on_event = _show
+        self._reasoning.ledger.on_event = self._show
 
     @workflow.run
     async def run(self, job: Job, begin: Library | Carried) -> JobResult:
@@ -66,6 +66,12 @@ class ReasoningWorkflow:
             events=tuple(self._reasoning.ledger.events),
             paused_by=self._control.paused_by,
         )
+
+    def _show(self, event: Event) -> None:
+        """Keep Temporal's UI up to date with one readable line."""
+        where = event.step or event.stage
+        workflow.set_current_details(f"{event.kind} {where}".strip())
+        attributes.follow(event, self._control.standing())
 
     # -- what people may read ------------------------------------------------------------------
 
@@ -131,10 +137,3 @@ def _named(job: Job) -> Job:
 def _refuse(why: str) -> None:
     if why:
         raise ApplicationError(why, type="UsageError", non_retryable=True)
-
-
-def _show(event: Event) -> None:
-    """Keep Temporal's UI up to date with one readable line."""
-    where = event.step or event.stage
-    workflow.set_current_details(f"{event.kind} {where}".strip())
-    attributes.follow(event)

@@ -59,6 +59,8 @@ class JobState:
         self.route: Route | None = None
         self.brief: Brief | None = None
         self.reading: Reading | None = None
+        self.sampled_at = self.started_at
+        """When the pressure was read."""
         self.retrieved = Retrieved()
         self.gate: GateDecision | None = None
         self.plan: Plan | None = None
