@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import JsonValue
-
 from crp.errors import CRPError, JobFailed, NotFound, UsageError
-from crp.language.plan import OUTLINE, ladder_of, outline_template, start_level
-from crp.language.schema import DEFAULT_LADDER, Extract
+from crp.language.plan import ladder_of, start_level
+from crp.language.schema import DEFAULT_LADDER
 from crp.models import (
     Approval,
     Attempt,
@@ -35,6 +33,7 @@ from crp.stages import Brief, PlanRequest, Route, examples_wanted
 from crp_workflows import activation
 from crp_workflows.changes import asked_anew, job_as_wanted, left_out, library_as_wanted
 from crp_workflows.climbing import asked, climb, judged_candidate
+from crp_workflows.finding import find_lists, outline
 from crp_workflows.running import run_step, step_id
 from crp_workflows.state import JobState
 
@@ -44,7 +43,6 @@ MOST_AT_ONCE = 100
 """Steps of one job under way at once: a list of thousands must not be one message to Temporal."""
 FRESH = timedelta(seconds=30)
 """How long a sample of the pressure is good for: plans are made of a new one after that."""
-EXTRACT_LADDER = (Rung(action="retry"),)
 PLAIN_LADDER = (Rung(action="accept_best"),)
 """One dispatch: whatever the model says is the answer."""
 
@@ -238,14 +236,14 @@ class Reasoning(JobState):
         assert self.brief is not None
         made_by: Literal["template", "model", "fallback"] = "template"
         if not self.route.matched and self.job.task.template is None:
-            made_by = "model" if await self._outline() else "fallback"
-        other = await self._extract()
+            made_by = "model" if await outline(self) else "fallback"
+        other = await find_lists(self)
         if other:
             self.ledger.note(
                 f"too few {other.name} found: the template {other.otherwise_use} is used"
             )
             await self._route(forced=other.otherwise_use)
-            if await self._extract():
+            if await find_lists(self):
                 raise JobFailed(
                     f"the template {other.otherwise_use} does not find its lists either"
                 )
@@ -298,47 +296,6 @@ class Reasoning(JobState):
                 raise
         assert self.plan is not None
         self.dropped |= left_out(self.plan, said)
-
-    async def _outline(self) -> bool:
-        """Ask the model for a plan, when no template fits; False when it has none."""
-        assert self.brief is not None
-        call = self._call("decompose", step=OUTLINE)
-        climbed = await climb(self, self.stages.outline, call, ())
-        steps = _texts(climbed.taken.value) if climbed.taken else ()
-        if not steps:
-            return False
-        names = {**self.brief.names, OUTLINE: list(steps)}
-        self.brief = self.brief.model_copy(
-            update={"template": outline_template(steps), "names": names}
-        )
-        return True
-
-    async def _extract(self) -> Extract | None:
-        """Fill in the lists that did not stand in the request; give the one that sends the job to
-        another template, if there is one."""
-        assert self.brief is not None
-        for wanted in self.brief.template.extract:
-            if wanted.name in self.brief.names:
-                continue
-            found: Sequence[str] = ()
-            able = self.job.model(wanted.model).capability >= wanted.min_capability
-            if wanted.ask and able:
-                call = self._call("extract", step=wanted.name, model=wanted.model)
-                climbed = await climb(self, self.stages.extract, call, EXTRACT_LADDER)
-                found = _texts(climbed.taken.value) if climbed.how == "ok" and climbed.taken else ()
-            by = "model"
-            if len(found) < max(1, wanted.min):
-                if wanted.otherwise_use:
-                    return wanted
-                if wanted.otherwise is None:
-                    raise JobFailed(f"the task names no {wanted.name}, and the model found none")
-                found, by = wanted.otherwise, "otherwise"
-            names = {**self.brief.names, wanted.name: list(found)}
-            self.brief = self.brief.model_copy(update={"names": names})
-            self.ledger.say(
-                "extracted", stage="extract", step=wanted.name, values=list(found), by=by
-            )
-        return None
 
     def _call(self, stage: ModelStage, **what: Any) -> Call:
         return Call(stage=stage, within=self.within, **what)
@@ -499,7 +456,3 @@ def _given(traces: Sequence[ReasoningTrace]) -> tuple[Example, ...]:
     return tuple(
         Example(trace=trace, overlap=0, similarity=0.0, rank=i) for i, trace in enumerate(traces, 1)
     )
-
-
-def _texts(value: JsonValue) -> tuple[str, ...]:
-    return tuple(str(entry) for entry in value) if isinstance(value, list) else ()
