@@ -157,14 +157,16 @@ async def submit(engine: Engine, request: Request, *, job_id: str = "", batch: s
             memo={"task": first_line, "request": request.digest},
             static_summary=first_line,
             search_attributes=await attributes_of(engine.client, job, batch),
-            # Every activity of the job inherits it.
-            priority=Priority(
-                priority_key=request.priority, fairness_key=request.fairness_key or None
-            ),
+            priority=turn_of(request),
         )
     except RPCError as error:
         raise from_failure(error) from None
     return job.job_id
+
+
+def turn_of(request: Request) -> Priority:
+    """Give a job's place in the queues; every activity of the job inherits it."""
+    return Priority(priority_key=request.priority, fairness_key=request.fairness_key or None)
 
 
 async def running_job(engine: Engine, request: Request) -> str | None:

@@ -3,11 +3,13 @@
 What is stored: one schedule at Temporal under the name that the user gave, whose action holds the
 job and its templates as they were when it was made, and whose memo holds what people wrote. A job
 of it has the schedule's name and the time as its id, `weekly-2026-11-23T07:00:00Z`: the job in the
-action has none, and takes that of its workflow. Touches Temporal.
+action has none, and takes that of its workflow. Long facts lie in the blob store, in the schedule's
+name. Touches Temporal and the blob store.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -34,7 +36,9 @@ from temporalio.client import (
 )
 from temporalio.service import RPCStatusCode
 
-from crp.client import Engine
+from crp import facts
+from crp.blobs import BlobStore
+from crp.client import Engine, turn_of
 from crp.errors import CRPError, NotFound, UsageError
 from crp.failures import from_failure
 from crp.language.shapes import suggest
@@ -95,7 +99,9 @@ async def create(
     """Make a schedule. Raises UsageError for a wrong name, time or zone, and for a taken name."""
     if not NAME.fullmatch(name):
         raise UsageError(f"{name[:80]!r}: a name has letters, digits, `.`, `-` and `_`, at most 80")
-    job = request.job().model_copy(update={"job_id": ""})
+    blobs = BlobStore(engine.settings.home / "blobs")
+    job = await asyncio.to_thread(facts.put_away, request.job(name), blobs)
+    job = job.model_copy(update={"job_id": ""})
     schedule = Schedule(
         action=await _action(engine, name, job, request),
         spec=ScheduleSpec(
@@ -134,6 +140,7 @@ async def _action(
         memo={"task": first_line, "request": request.digest},
         static_summary=first_line,
         typed_search_attributes=await attributes_of(engine.client, job, batch=name),
+        priority=turn_of(request),
     )
 
 

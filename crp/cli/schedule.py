@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from crp.cli.options import BaseUrl, Capability, Home, Inputs, Json, Model, group
+from crp.cli.options import (
+    BaseUrl,
+    Capability,
+    FairnessKey,
+    Home,
+    Inputs,
+    Json,
+    MaxCalls,
+    MaxCost,
+    MaxSeconds,
+    MaxTokens,
+    Model,
+    PriorityKey,
+    group,
+)
 from crp.cli.terminal import one_line, out, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -63,6 +77,12 @@ def create(
         str, typer.Option("--context-file", "-c", help="Facts to answer from, as they are now.")
     ] = "",
     inputs: Inputs = None,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_seconds: MaxSeconds = None,
+    priority: PriorityKey = None,
+    fairness_key: FairnessKey = "",
     paused: Annotated[bool, typer.Option("--paused", help="Do not start jobs yet.")] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Make anew the schedule that has this name.")
@@ -72,9 +92,9 @@ def create(
 ) -> None:
     """Make a schedule: the same job, started again and again.
 
-    Facts and templates are those of now; `--replace` takes those of later. While a schedule is not
-    paused, the engine of this machine does not end by itself. What it misses while it does not run
-    is made up for when it runs again, within a week.
+    Facts and templates are those of now; `--replace` takes those of later. Limits hold for each
+    job. While a schedule is not paused, the engine of this machine does not end by itself. What it
+    misses while it does not run is made up for when it runs again, within a week.
 
     \b
     Examples:
@@ -82,14 +102,21 @@ def create(
       crp schedule create nightly "Summarise the log" -c app.log --cron @daily --overlap wait
     """
     from crp import schedules
-    from crp.cli.asking import ModelChoice, choose_model, request_of, task_of
+    from crp.cli.asking import ModelChoice, budget_of, choose_model, fair, request_of, task_of
     from crp.config import load_settings
     from crp.errors import NotFound
 
     choice = ModelChoice(model, base_url, capability)
     settings, models = choose_model(load_settings(home), choice)
     wanted = task_of(task, context_file, inputs, template=template or None)
-    request = request_of(settings, wanted, models)
+    request = request_of(
+        settings,
+        wanted,
+        models,
+        budget=budget_of(max_calls, max_tokens, max_cost, max_seconds),
+        priority=priority,
+        fairness_key=fair(fairness_key),
+    )
     when = schedules.When(tuple(cron), time_zone or schedules.local_zone(), overlap.value)
 
     async def make(engine: Engine) -> Recurring:

@@ -7,7 +7,7 @@ import pytest
 
 from crp.cli.schedule import Overlap
 from crp.schedules import OVERLAPS, local_zone
-from tests.support.model_server import ModelServer
+from tests.support.model_server import ModelServer, prompt_of
 
 ANSWER = "Lyon lies on the Rhone."
 NEVER = "0 0 1 1 *"
@@ -83,6 +83,21 @@ def test_each_job_of_a_schedule_is_a_job_of_its_own_with_a_record(cli, create):
     rows = json.loads(cli.run("sql", query, "--json").stdout)
     assert sorted(row["job_id"] for row in rows) == sorted(ids)
     assert len({row["submitted_at"] for row in rows}) == 2
+
+
+@pytest.mark.slow
+def test_each_job_has_the_long_facts_the_limits_and_the_turn_of_its_schedule(cli, create, server):
+    filler = "\n\n".join(f"Passage {n} speaks of weather." for n in range(6_000))
+    (cli.work / "long.md").write_text(f"{filler}\n\nThe zanzibar lamp costs 77 euro.\n")
+    words = ["-c", "long.md", "--max-calls", "1", "--priority", "5", "--fairness-key", "ann"]
+    assert create("lamps", *words, task="What is the zanzibar lamp's price?").returncode == 0
+    cli.run("schedule", "trigger", "lamps")
+    (job,) = jobs_of(cli, "lamps", 1)
+    assert cli.run("jobs", "watch", job).stdout == f"{ANSWER}\n"
+    (prompt,) = [p for p in map(prompt_of, server.requests) if "zanzibar" in p]
+    assert "77 euro" in prompt
+    forked = cli.run("jobs", "fork", job, "--detach").stdout.strip()
+    assert cli.run("jobs", "watch", forked).stdout == f"{ANSWER}\n"
 
 
 @pytest.mark.slow
