@@ -38,6 +38,8 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
 
     def with_context(self, context: SerializationContext) -> EncryptionCodec:
         """Bind the codec to a job: equal payloads of one job are sealed to equal bytes."""
+        if not self.keys:
+            return self  # a new codec makes the SDK build a new converter for every payload
         job_id = getattr(context, "workflow_id", None) or ""
         return EncryptionCodec(self.keys, job_id) if job_id != self._job_id else self
 

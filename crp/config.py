@@ -88,6 +88,9 @@ class ModelSettings(BaseModel):
     """In billions; the capability is derived from it when it is not given."""
     context_window: int = Field(default=8192, ge=256)
     concurrency: int = Field(default=4, ge=1, le=256)
+    """Calls under way at once, of all workers of a home together."""
+    requests_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Calls that all workers together begin; Temporal keeps it. None: no limit."""
     timeout: float = Field(default=600.0, gt=0, le=7 * 86_400)
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=512, ge=1)
@@ -118,9 +121,18 @@ class ModelSettings(BaseModel):
         return ModelProfile(
             alias=alias,
             capability=capability,
-            **self.model_dump(exclude={"capability", "parameters", "api_key_env", "api_key_file"}),
+            **self.model_dump(exclude=_NOT_IN_JOBS),
         )
 
+
+_NOT_IN_JOBS = {
+    "capability",
+    "parameters",
+    "api_key_env",
+    "api_key_file",
+    "requests_per_minute",
+}
+"""What decides nothing in a job, or is said otherwise there."""
 
 EMBEDDED = ModelSettings(
     provider="embedded",
@@ -276,6 +288,11 @@ class Settings(BaseSettings):
         """All configured aliases as a job sees them; `default` is always there."""
         models = {"default": EMBEDDED, **self.models}
         return {alias: m.profile(alias, self.cut_points) for alias, m in models.items()}
+
+    def paces(self) -> dict[str, float]:
+        """Calls a second of the models that have a limit, by alias."""
+        limits = {alias: model.requests_per_minute for alias, model in self.models.items()}
+        return {alias: limit / 60 for alias, limit in limits.items() if limit is not None}
 
     def config(self, profile: ModelProfile) -> MetaLearningConfig:
         """The engine's decisions for jobs with this default model.

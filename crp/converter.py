@@ -17,17 +17,23 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from google.protobuf.json_format import Parse
+from pydantic_core import SchemaSerializer, core_schema
 from temporalio.api.common.v1 import Payload
 from temporalio.api.sdk.v1.external_storage_pb2 import ExternalStorageReference
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
+    CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverter,
     DefaultFailureConverterWithEncodedAttributes,
+    DefaultPayloadConverter,
     ExternalStorage,
+    JSONPlainPayloadConverter,
     StorageDriver,
     StorageDriverClaim,
     StorageDriverRetrieveContext,
@@ -38,10 +44,18 @@ from crp.blobs import BlobStore
 from crp.codec import EncryptionCodec
 from crp.encryption import Keyring
 from crp.errors import StoreError
+from crp.models import Attempt, Call
+
+SMALL = 32_768
+"""Bytes up to which a payload is remembered: the brief of a job is wanted by each of its calls."""
+REMEMBERED = 512
 
 DRIVER = "crp-blobs"
 """Part of every reference in a history: never change it."""
 _REFERENCE = ExternalStorageReference.DESCRIPTOR.full_name.encode()
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def data_converter(
@@ -58,7 +72,8 @@ def data_converter(
         else None
     )
     return dataclasses.replace(
-        pydantic_data_converter,
+        DataConverter.default,
+        payload_converter_class=Converter,
         payload_codec=EncryptionCodec(keys or Keyring()),
         failure_converter_class=(
             DefaultFailureConverterWithEncodedAttributes if keys else DefaultFailureConverter
@@ -67,11 +82,37 @@ def data_converter(
     )
 
 
+class SparseJSON(PydanticJSONPlainPayloadConverter):
+    """Calls and attempts travel without the fields that say nothing: each step has one of each, and
+    most of their fields are empty. So the defaults of these two are part of the format."""
+
+    _sparse = SchemaSerializer(core_schema.any_schema())
+
+    def to_payload(self, value: Any) -> Payload | None:
+        if not isinstance(value, Call | Attempt):
+            return super().to_payload(value)
+        data = self._sparse.to_json(value, exclude_defaults=True)
+        return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
+
+
+class Converter(CompositePayloadConverter):
+    """Temporal's own converters, with pydantic for JSON."""
+
+    def __init__(self) -> None:
+        known = DefaultPayloadConverter.default_encoding_payload_converters
+        super().__init__(
+            *(SparseJSON() if isinstance(c, JSONPlainPayloadConverter) else c for c in known)
+        )
+
+
 class BlobDriver(StorageDriver):
     """Keep Temporal's payloads in a blob store."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
+        self._read: dict[str, bytes] = {}
+        self._put_for: dict[tuple[str, str], None] = {}
+        """What was read and put lately: it saves a way to a thread and back."""
 
     def name(self) -> str:
         return DRIVER
@@ -84,12 +125,18 @@ class BlobDriver(StorageDriver):
     ) -> list[StorageDriverClaim]:
         """Store payloads and return their references; raises StoreUnavailable on a full disk."""
         owner = (context.target and context.target.id) or ""
+        known = [self._known(payload, owner) for payload in payloads]
+        if all(known):
+            return [_claim(sha256) for sha256 in known]
         return await asyncio.to_thread(lambda: [self._put(payload, owner) for payload in payloads])
 
     async def retrieve(
         self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
     ) -> list[Payload]:
         """Read payloads back; raises NotFound when one is gone, StoreError when it is damaged."""
+        read = [self._read.get(claim.claim_data.get("sha256", "")) for claim in claims]
+        if all(read):
+            return [Payload.FromString(data) for data in read if data]
         return await asyncio.to_thread(lambda: [self._get(claim) for claim in claims])
 
     def fetched(self, payload: Payload) -> Payload:
@@ -104,14 +151,39 @@ class BlobDriver(StorageDriver):
             return payload
         return self._get(StorageDriverClaim(claim_data=dict(reference.claim_data)))
 
+    def _known(self, payload: Payload, owner: str) -> str:
+        """The sha256 of what was put for this owner a moment ago and is still there, or nothing."""
+        if len(payload.data) > SMALL:
+            return ""
+        sha256 = hashlib.sha256(_bytes(payload)).hexdigest()
+        return sha256 if (sha256, owner) in self._put_for and sha256 in self._blobs else ""
+
     def _put(self, payload: Payload, owner: str) -> StorageDriverClaim:
-        # Metadata is a protobuf map: without `deterministic` equal payloads may differ in bytes.
-        sha256 = self._blobs.put(payload.SerializeToString(deterministic=True), owner)
-        return StorageDriverClaim(claim_data={"sha256": sha256})
+        sha256 = self._blobs.put(_bytes(payload), owner)
+        _remember(self._put_for, (sha256, owner), None)
+        return _claim(sha256)
 
     def _get(self, claim: StorageDriverClaim) -> Payload:
         try:
             sha256 = claim.claim_data["sha256"]
         except KeyError:
             raise StoreError(f"a payload reference of {DRIVER!r} without a sha256") from None
-        return Payload.FromString(self._blobs.get(sha256))
+        data = self._blobs.get(sha256)
+        if len(data) <= SMALL:
+            _remember(self._read, sha256, data)
+        return Payload.FromString(data)
+
+
+def _bytes(payload: Payload) -> bytes:
+    # Metadata is a protobuf map: without `deterministic` equal payloads may differ in bytes.
+    return payload.SerializeToString(deterministic=True)
+
+
+def _claim(sha256: str) -> StorageDriverClaim:
+    return StorageDriverClaim(claim_data={"sha256": sha256})
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    known[key] = value
+    while len(known) > REMEMBERED:
+        known.pop(next(iter(known)), None)  # the oldest

@@ -79,6 +79,10 @@ class ModelUnavailable(ModelError):
     retryable = True
 
 
+class OutOfTime(ModelError):
+    """No answer came, and the job's time is up: it is not tried again."""
+
+
 class RateLimited(ModelError):
     """The server asked for a pause. `retry_after` is in seconds, None when it did not say."""
 

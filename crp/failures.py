@@ -8,6 +8,7 @@ workflow or a client gets back into the CRPError it was.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -84,13 +85,14 @@ def from_failure(exc: BaseException) -> CRPError:
 
 def packed(error: CRPError) -> Kept:
     """Give an error as data, for a job's next history."""
-    return Kept(error=type(error).__name__, message=str(error), value=_details(error))
+    details = json.dumps(_details(error))
+    return Kept(error=type(error).__name__, message=str(error), value=details)
 
 
 def unpacked(kept: Kept) -> CRPError:
     """Make the error that `packed` was given."""
     known = {cls.__name__: cls for cls in _classes(CRPError)}
-    details = kept.value if isinstance(kept.value, dict) else {}
+    details = json.loads(kept.value)
     return _rebuilt(known.get(kept.error, JobFailed), kept.message, details)
 
 

@@ -32,6 +32,9 @@ from crp.client import Engine, handle
 from crp.errors import CRPError, JobFailed
 from crp.failures import from_failure
 from crp.models import Event, JobResult
+from crp.queues import look_at, model_of, nobody_calls
+from crp.stages import model_queue
+from crp.stuck import why_stuck
 from crp_workflows.attributes import ENDED
 
 EVERY = 0.25
@@ -217,9 +220,14 @@ class _Follower:
             RPCStatusCode.CANCELLED,
         )
         who = "no worker answers" if no_worker else "the server does not answer"
-        self._note(f"{who}, waiting; the job is safe")
+        self._note(await self._stuck() or f"{who}, waiting; the job is safe")
         await self.engine.revive()
         await asyncio.sleep(EVERY)
+
+    async def _stuck(self) -> str:
+        with contextlib.suppress(RPCError):
+            return await why_stuck(self.engine.client, self.job_id)
+        return ""
 
     # -- calls that are under way -----------------------------------------------------------------
 
@@ -262,6 +270,9 @@ class _Follower:
             if beat.get("tokens"):
                 return f"{name}: the model is writing, {beat['tokens']} tokens so far"
             return f"{name}: waiting for the model"
+        alias = model_of(activity.activity_options.task_queue.name)
+        if alias and not (await look_at(self.engine.client, model_queue(alias))).polled:
+            return f"{name}: {nobody_calls(alias)}"
         return f"{name}: waiting for a worker"
 
     async def _read_names(self) -> None:

@@ -91,6 +91,19 @@ class Stages(Protocol):
         """The time, UTC, the same again on replay."""
         ...
 
+    def changed(self, name: str) -> bool:
+        """Whether the job's path has a change of the code. Asked where another release did other
+        things: a job that was past this place then goes on as before, so its history still fits."""
+        ...
+
+    def known(self, call: Call) -> bool:
+        """Whether an earlier history of the job has the answer: then it costs nothing."""
+        ...
+
+    async def breathe(self) -> None:
+        """Let others have their turn: a job of thousands of steps must not take all of it."""
+        ...
+
     async def route(self, job: Job, library: Library, forced: str | None) -> Route: ...
 
     async def sample_pressure(self, alias: str) -> Reading: ...
@@ -126,6 +139,15 @@ class Stages(Protocol):
     async def curate(self, config: MetaLearningConfig) -> CurationReport: ...
 
 
+def stage_of(call: Call) -> str:
+    """Name the stage that carries a call out."""
+    if call.use:
+        return "render"
+    if call.part == "judge":
+        return "execute"
+    return "outline" if call.stage == "decompose" else call.stage
+
+
 Place = Literal["code", "model", "store"]
 
 
@@ -140,7 +162,7 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("route", "code"),
-        Stage("sample_pressure", "model"),
+        Stage("sample_pressure", "code"),
         Stage("retrieve", "store"),
         Stage("probe", "model"),
         Stage("extract", "model"),

@@ -5,7 +5,9 @@ work   crp, crp-model-ALIAS a model          workflows, the deciding stages; the
 store  crp-store                             the store's owner: record, retrieve, curate, SQL
 all    all of them                           a small deployment in one process
 
-A model's queue has as many slots as the model takes calls at once: what waits, waits in Temporal.
+Each worker has as many slots on a model's queue as the model takes calls at once: what waits, waits
+in Temporal. That all workers of a home together keep to it, `crp_activities.slots` sees to; how
+many calls a minute begin, Temporal counts over all workers of a queue.
 """
 
 from __future__ import annotations
@@ -17,16 +19,21 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from importlib.metadata import version
 from typing import Any, Literal
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
+from temporalio.worker import (
+    PollerBehaviorAutoscaling,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerDeploymentConfig,
+)
 
 from crp.blobs import BlobStore
 from crp.config import Settings
 from crp.models import ModelProfile
+from crp.release import installed
 from crp.stages import STORE_QUEUE, WORKFLOW_QUEUE, model_queue
 from crp_activities.answers import AnswerJournal
 from crp_activities.dispatch import Models
@@ -82,7 +89,8 @@ async def running(settings: Settings, client: Client, role: Role = "all") -> Asy
             # Answers are looked up only while the history of their job can still ask for them.
             ours.answers.prune(settings.embedded.retention_days)
             stack.push_async_callback(ours.models.aclose)
-            workers = work_workers(client, ours, settings.profiles(), threads)
+            profiles, paces = settings.profiles(), settings.paces()
+            workers = work_workers(client, ours, profiles, threads, paces)
             for worker in workers:
                 await stack.enter_async_context(worker)
             stack.push_async_callback(drain, workers, ours)
@@ -94,14 +102,17 @@ def work_workers(
     ours: Tools,
     profiles: Mapping[str, ModelProfile],
     threads: ThreadPoolExecutor,
+    paces: Mapping[str, float] | None = None,
 ) -> list[Worker]:
-    """Make the worker of the workflows and one for each model."""
+    """Make the worker of the workflows and one for each model; `paces` are calls a second."""
     bound = WorkActivities(ours)
     slots = {alias: profile.concurrency for alias, profile in profiles.items()}
     return [
         make_worker(client, WORKFLOW_QUEUE, threads, bound.deciding),
         *(
-            make_worker(client, model_queue(alias), threads, bound.asking, most)
+            make_worker(
+                client, model_queue(alias), threads, bound.asking, most, (paces or {}).get(alias)
+            )
             for alias, most in {AD_HOC: AD_HOC_SLOTS, **slots}.items()
         ),
     ]
@@ -113,8 +124,10 @@ def make_worker(
     threads: ThreadPoolExecutor,
     activities: Sequence[Callable[..., Any]],
     slots: int = THREADS,
+    pace: float | None = None,
 ) -> Worker:
-    """Make the worker of one queue; `slots` activities run there at once."""
+    """Make the worker of one queue; `slots` activities run here at once, and over all workers of
+    the queue `pace` are begun in a second (Temporal keeps it; the last worker's word counts)."""
     pollers = PollerBehaviorAutoscaling(minimum=1, maximum=20, initial=2)
     return Worker(
         client,
@@ -122,7 +135,11 @@ def make_worker(
         activities=activities,
         activity_executor=threads,
         max_concurrent_activities=slots,
+        max_task_queue_activities_per_second=pace,
         interceptors=[FailureInterceptor()],
+        # The sandbox would pass all our modules through: it would guard nothing and cost a
+        # millisecond of CPU a step. That workflow code is pure is a rule with a test.
+        workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=GRACE,
         # Heartbeats are free here; what they carry must be fresh after an outage.
         max_heartbeat_throttle_interval=timedelta(seconds=4),
@@ -139,8 +156,11 @@ def make_worker(
 
 
 def build_id() -> str:
-    """Name the code that runs: the version of the installed distribution."""
-    return version("durable-crp")
+    """Name the code that runs, for whoever looks at Temporal: the release.
+
+    Jobs are not bound to it: they go on with the next release, see docs/run-on-your-temporal.md.
+    """
+    return installed()
 
 
 async def drain(workers: Sequence[Worker], ours: Tools) -> None:

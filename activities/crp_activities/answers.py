@@ -57,6 +57,8 @@ class Answered(NamedTuple):
     completion: Completion
     replayed: bool
     """It was on disk, or somebody else's call brought it."""
+    failures: tuple[TransportFailure, ...] = ()
+    """Earlier calls of this key that did not answer."""
 
 
 @dataclass
@@ -179,8 +181,8 @@ class AnswerJournal:
             flight = self._start(key, call)
         flight.waiting += 1
         try:
-            completion, replayed = await asyncio.shield(flight.task)
-            return Answered(completion, replayed or joined)
+            answered = await asyncio.shield(flight.task)
+            return answered._replace(replayed=answered.replayed or joined)
         except asyncio.CancelledError:
             unwanted = give_up is None or await give_up()
             if flight.waiting == 1 and unwanted:
@@ -234,14 +236,15 @@ class AnswerJournal:
         return flight
 
     async def _fly(self, key: AnswerKey, call: Callable[[], Awaitable[Completion]]) -> Answered:
-        stored = await asyncio.to_thread(self.get, key)
+        # In one go: each way to a thread and back costs more than what is read there.
+        stored, failures = await asyncio.to_thread(lambda: (self.get(key), self.failures(key)))
         if stored is not None:
             if key.digest in self._unsaved:
                 await self._keep(key, stored)
-            return Answered(stored, True)
+            return Answered(stored, True, failures)
         completion = await call()
         await self._keep(key, completion)
-        return Answered(completion, False)
+        return Answered(completion, False, failures)
 
     async def _keep(self, key: AnswerKey, completion: Completion) -> None:
         # A full disk is no reason to lose an answer that is here: it is only less safe.

@@ -14,7 +14,7 @@ from typing import Any
 
 from temporalio import activity
 
-from crp.errors import ContextOverflow
+from crp.errors import ContextOverflow, ModelError, OutOfTime
 from crp.language import checks, envelope
 from crp.language.judging import Judged, judge
 from crp.models import Attempt, Call, Completion, Message, ModelProfile, Usage, Verdict
@@ -37,7 +37,8 @@ async def ask(tools: Tools, brief: Brief, call: Call) -> Attempt:
     job_id, step = brief.job.job_id, call.step
     with place.at(job_id=job_id, stage=call.stage, step=step, attempt=call.number):
         attempt = await _asked(tools, brief, call)
-    calls.attempted(brief.job.model(call.model), attempt)
+    if attempt.status != "unknown":
+        calls.attempted(brief.job.model(call.model), attempt)
     return attempt
 
 
@@ -47,9 +48,7 @@ async def _asked(tools: Tools, brief: Brief, call: Call) -> Attempt:
     heartbeat = activity.heartbeat if activity.in_activity() else None
     keep = partial(tools.blobs.put_text, owner=brief.job.job_id)
     async with beating(heartbeat):  # a context of megabytes takes seconds to choose from
-        sealed = await asyncio.to_thread(envelope.build, brief, call)
-        prompt = shown(sealed.messages)
-        prompt_sha = await asyncio.to_thread(keep, prompt)
+        sealed, prompt, prompt_sha = await asyncio.to_thread(_prompt, brief, call, keep)
     request = _request(sealed, profile, brief)
     about: dict[str, Any] = {
         **known(call),
@@ -63,15 +62,36 @@ async def _asked(tools: Tools, brief: Brief, call: Call) -> Attempt:
     key = tools.answers.key(
         brief.job.job_id, call.stage, _place(call), call.item, call.number, request.sha256
     )
+    answered = await _of_origin(tools, call, key)
+    if answered is None and call.free:
+        return Attempt(**about, status="unknown", finished_at=datetime.now(UTC))
     try:
-        answered = await _of_origin(tools, call, key) or await dispatch(
+        answered = answered or await dispatch(
             tools.models, tools.answers, profile, request, key, heartbeat
         )
     except ContextOverflow as error:
         return _overflow(about, error)
+    except ModelError as error:
+        if _time_is_up(call):
+            late = OutOfTime(str(error))
+            late.transport = error.transport
+            raise late from None
+        raise
     async with beating(heartbeat):
-        judged = await asyncio.to_thread(judge, brief, call, answered.completion, prompt)
-        return await _attempt(keep, about, profile, answered, judged)
+        return await asyncio.to_thread(
+            lambda: _attempt(
+                keep, about, profile, answered, judge(brief, call, answered.completion, prompt)
+            )
+        )
+
+
+def _prompt(
+    brief: Brief, call: Call, keep: Callable[[str], str]
+) -> tuple[envelope.Envelope, str, str]:
+    """Build what the model is sent; give it also as people read it, and where that is kept."""
+    sealed = envelope.build(brief, call)
+    prompt = shown(sealed.messages)
+    return sealed, prompt, keep(prompt)
 
 
 async def _of_origin(tools: Tools, call: Call, key: AnswerKey) -> Dispatched | None:
@@ -145,7 +165,7 @@ def _overflow(about: dict[str, Any], error: ContextOverflow) -> Attempt:
     )
 
 
-async def _attempt(
+def _attempt(
     keep: Callable[[str], str],
     about: dict[str, Any],
     profile: ModelProfile,
@@ -155,7 +175,7 @@ async def _attempt(
     completion = answered.completion
     raw = ""
     if completion.text != judged.output:
-        raw = await asyncio.to_thread(keep, completion.text)
+        raw = keep(completion.text)
     return Attempt(
         **about,
         status="ok" if judged.good else "content",
@@ -188,6 +208,13 @@ def _usage(completion: Completion, profile: ModelProfile) -> Usage:
         cost=cost,
         seconds=completion.seconds,
     )
+
+
+def _time_is_up(call: Call) -> bool:
+    if call.seconds is None or not activity.in_activity():
+        return False
+    passed = datetime.now(UTC) - activity.info().scheduled_time
+    return passed.total_seconds() >= call.seconds
 
 
 def _queued() -> float:

@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import logging
+import re
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from temporalio import activity
@@ -31,18 +33,19 @@ from crp.models import Completion, ModelProfile, TransportFailure
 from crp.telemetry import calls
 from crp_activities.answers import AnswerJournal, AnswerKey
 from crp_activities.providers import ModelRequest, OpenAIProvider, Provider
-from crp_activities.providers.base import PerLoop, clean, whole_text
+from crp_activities.providers.base import clean, whole_text
 from crp_activities.providers.keys import key_for, same_address
+from crp_activities.slots import Lane
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
+FIRST_HEARTBEAT = 0.2
+"""Seconds before the first: each is a write of the server, and what is over by then needs none."""
 TEXT_SHOWN = 200
 """Characters of an answer under way that a heartbeat carries."""
 ANSWER_SECONDS = timedelta(seconds=5)
 """How long to wait for Temporal's word on whether a job has ended."""
-RECENT_SECONDS = 60.0
-"""How long a finished wait counts as the present."""
 
 Heartbeat = Callable[[dict[str, Any]], None]
 
@@ -76,7 +79,7 @@ class Models:
         self._embedded = embedded
         self._given = dict(providers or {})
         self._made: dict[tuple[str, str, str], Provider] = {}
-        self._lanes: dict[tuple[str, str, str], _Lane] = {}
+        self._lanes: dict[tuple[str, str, str], Lane] = {}
 
     @classmethod
     def of(cls, providers: Mapping[str, Provider]) -> Self:
@@ -137,11 +140,19 @@ class Models:
             "ask it"
         )
 
-    def _lane(self, profile: ModelProfile) -> _Lane:
+    def _lane(self, profile: ModelProfile) -> Lane:
         place = _place(profile)
         if place not in self._lanes:
-            self._lanes[place] = _Lane(self._concurrency(profile))
+            self._lanes[place] = Lane(self._concurrency(profile), self._shared(place))
         return self._lanes[place]
+
+    def _shared(self, place: tuple[str, str, str]) -> Path | None:
+        """Where the workers of this home share the slots of a model."""
+        if self._settings is None:
+            return None
+        name = re.sub(r"[^\w.-]", "-", place[0])[:60]
+        address = hashlib.sha256("\0".join(place).encode()).hexdigest()[:12]
+        return self._settings.home / "slots" / f"{name}-{address}"
 
     def _concurrency(self, profile: ModelProfile) -> int:
         """The worker's settings know its server better than a job that was frozen long ago."""
@@ -178,12 +189,11 @@ async def dispatch(
 
     try:
         async with beating(heartbeat, progress):
-            completion, replayed = await answers.once(key, ask, _nobody_wants_it)
+            answered = await answers.once(key, ask, _nobody_wants_it)
     except ModelError as error:
         error.transport = await asyncio.to_thread(answers.failures, key)
         raise
-    failures = await asyncio.to_thread(answers.failures, key)
-    return Dispatched(completion, replayed, failures)
+    return Dispatched(*answered)
 
 
 async def _note(answers: AnswerJournal, key: AnswerKey, error: ModelError) -> None:
@@ -271,6 +281,7 @@ async def beating(
 
 
 async def _beat(heartbeat: Heartbeat, progress: Progress) -> None:
+    await asyncio.sleep(min(FIRST_HEARTBEAT, HEARTBEAT_SECONDS))
     while True:
         try:
             heartbeat(progress.report())
@@ -279,38 +290,6 @@ async def _beat(heartbeat: Heartbeat, progress: Progress) -> None:
             logger.exception("a heartbeat could not be sent")
             return
         await asyncio.sleep(HEARTBEAT_SECONDS)
-
-
-class _Lane:
-    """The slots of one model, and how long calls wait for them."""
-
-    def __init__(self, slots: int) -> None:
-        self._slots = PerLoop(lambda: asyncio.Semaphore(slots))
-        self._waiting: dict[object, float] = {}
-        self._ended: deque[tuple[float, float]] = deque(maxlen=1000)
-        """When a wait ended, and how long it was."""
-
-    @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        slots = self._slots.get()
-        waiter = object()
-        self._waiting[waiter] = time.monotonic()
-        try:
-            await slots.acquire()
-        finally:
-            began = self._waiting.pop(waiter)
-            now = time.monotonic()
-            self._ended.append((now, now - began))
-        try:
-            yield
-        finally:
-            slots.release()
-
-    def wait(self) -> float:
-        now = time.monotonic()
-        oldest = max((now - began for began in self._waiting.values()), default=0.0)
-        recent = [waited for ended, waited in self._ended if now - ended <= RECENT_SECONDS]
-        return max(oldest, sum(recent) / len(recent) if recent else 0.0)
 
 
 def _place(profile: ModelProfile) -> tuple[str, str, str]:

@@ -1,17 +1,17 @@
 """How scarce this machine's resources are: one sample, and a level that does not flap.
 
 Reads the machine's memory and load (through psutil and, in a container, the cgroup's limit);
-how long model calls wait is told by whoever owns the slots. The highest of the three decides.
+how long model calls wait is told by whoever knows the queue. The highest of the three decides.
 
 HIGH turns orchestration off and MODERATE halves the plan, so both mean real trouble. A machine
-that runs the model itself has a load of 1 to 2 per core and a wait as long as a few answers, all
-day: that is not scarce. Thresholds, from which a level begins:
+that runs the model itself has a load of 1 to 2 per core all day, and the calls of a batch wait a
+minute or two: that is not scarce. Thresholds, from which a level begins:
 
             memory    load per core   wait, seconds
-LOW           80 %         3               15
-MODERATE      88 %         5               60
-HIGH          93 %         8              120
-CRITICAL      97 %        16              600
+LOW           80 %         3               60
+MODERATE      88 %         5              300
+HIGH          93 %         8              900
+CRITICAL      97 %        16             3600
 
 The settings may move each, by the names `memory_high`, `load_low`, `wait_critical` and so on.
 """
@@ -33,7 +33,7 @@ LEVELS = (Pressure.LOW, Pressure.MODERATE, Pressure.HIGH, Pressure.CRITICAL)
 THRESHOLDS: dict[str, tuple[float, float, float, float]] = {
     "memory": (0.80, 0.88, 0.93, 0.97),
     "load": (3.0, 5.0, 8.0, 16.0),
-    "wait": (15.0, 60.0, 120.0, 600.0),
+    "wait": (60.0, 300.0, 900.0, 3600.0),
 }
 
 MARGIN = 0.9

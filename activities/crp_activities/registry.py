@@ -37,6 +37,7 @@ from crp.models import (
 from crp.stages import Brief, PlanRequest, Route
 from crp_activities import deciding, traces
 from crp_activities.ask import ask
+from crp_activities.sampling import sampled
 from crp_activities.tools import Tools
 from crp_analytics.checking import Checked
 from crp_analytics.comparing import Comparison
@@ -74,8 +75,12 @@ class WorkActivities:
         return deciding.score(self._whole(brief), candidates, outputs)
 
     @activity.defn
-    def sample_pressure(self, alias: str) -> Reading:
-        return self._tools.pressures.sample(self._tools.models.wait(alias))
+    async def breathe(self) -> None:
+        """Nothing: a long activation of a workflow is cut in two where it waits for this."""
+
+    @activity.defn
+    async def sample_pressure(self, alias: str) -> Reading:
+        return await sampled(self._tools, alias)
 
     @activity.defn
     async def probe(self, brief: Brief, call: Call) -> Attempt:
@@ -111,13 +116,19 @@ class WorkActivities:
     @property
     def deciding(self) -> list[Callable[..., Any]]:
         """What runs beside the workflows."""
-        return [self.route, self.decompose, self.render, self.score]
+        return [
+            self.breathe,
+            self.sample_pressure,
+            self.route,
+            self.decompose,
+            self.render,
+            self.score,
+        ]
 
     @property
     def asking(self) -> list[Callable[..., Any]]:
         """What runs where a model's calls are counted."""
         return [
-            self.sample_pressure,
             self.probe,
             self.extract,
             self.outline,

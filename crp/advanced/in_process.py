@@ -62,11 +62,20 @@ class InProcessStages:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def changed(self, name: str) -> bool:
+        return True  # there is no history
+
+    def known(self, call: Call) -> bool:
+        return False
+
+    async def breathe(self) -> None:
+        await asyncio.sleep(0)
+
     async def route(self, job: Job, library: Library, forced: str | None) -> Route:
         return await self._threaded(self._work.route, job, library, forced)
 
     async def sample_pressure(self, alias: str) -> Reading:
-        return await self._threaded(self._work.sample_pressure, alias)
+        return await self._patiently(lambda: self._work.sample_pressure(alias))
 
     async def retrieve(
         self, job: Job, source: TemplateSource, limit: int, min_quality: float

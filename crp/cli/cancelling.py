@@ -11,6 +11,7 @@ from crp.errors import EngineError, UsageError
 from crp.failures import from_failure
 from crp.following import Ended, follow
 from crp.models import Event, JobResult
+from crp.stuck import why_stuck
 
 WITHIN = 60.0
 """Seconds that a job may take to put its things in order."""
@@ -28,6 +29,9 @@ async def cancel_and_wait(engine: Engine, given: str, *, as_json: bool) -> None:
     job_id = await find_job(engine, given)
     if await _is_over(engine, job_id):
         raise UsageError(f"the job {job_id} is over already: see `crp jobs show {job_id}`")
+    if await _ended_from_outside(engine, job_id):
+        _tell(job_id, Ended(None), as_json=as_json)
+        return
     await cancel(engine, job_id)
     say(f"cancelling {job_id}")
     try:
@@ -39,6 +43,20 @@ async def cancel_and_wait(engine: Engine, given: str, *, as_json: bool) -> None:
             "a worker answers"
         ) from None
     _tell(job_id, ended, as_json=as_json)
+
+
+async def _ended_from_outside(engine: Engine, job_id: str) -> bool:
+    """Whether a job was ended that can not end itself, because no worker's code fits it."""
+    from temporalio.client import RPCError
+
+    try:
+        if not (why := await why_stuck(engine.client, job_id)):
+            return False
+        say(f"{why}; it is ended without a record")
+        await handle(engine, job_id).terminate(reason="no worker's code fits it")
+    except RPCError as error:
+        raise from_failure(error) from None
+    return True
 
 
 async def _is_over(engine: Engine, job_id: str) -> bool:

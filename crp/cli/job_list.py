@@ -16,6 +16,7 @@ from crp.config import Settings
 from crp.errors import CRPError
 from crp.records import Records, records
 from crp.searching import searchable
+from crp.stuck import reported
 from crp.where import Condition, for_store, for_temporal, needs, stored
 from crp_workflows.attributes import QUALITY, STATUS, TEMPLATE
 
@@ -86,6 +87,8 @@ async def _row(found: WorkflowExecution) -> dict[str, Any]:
 def _status(found: WorkflowExecution) -> str:
     """Say it in our words: what the job says of itself, unless it was ended from outside."""
     status = found.status.name.lower() if found.status else "unknown"
+    if status == "running" and reported(found.typed_search_attributes):
+        return "stuck"  # `crp jobs show` says why
     says = found.typed_search_attributes.get(STATUS)
     if status in ("running", "completed") and says:
         return says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +14,13 @@ from crp.cli.terminal import one_line, out, print_json, print_markdown, print_ta
 from crp.client import Engine, completed, executions, exists, handle
 from crp.config import Settings
 from crp.control import stored_events
-from crp.errors import EngineError, NotFound
+from crp.errors import CRPError, EngineError, NotFound
 from crp.failures import from_failure
 from crp.following import RESULT
 from crp.jobs_past import past
 from crp.models import Event
 from crp.records import Records, records
+from crp.stuck import why_stuck
 
 _WAITS = {"paused": "job.paused", "awaits approval": "approval.awaited"}
 """The event that makes a job wait, by its status since then."""
@@ -94,6 +96,16 @@ def _print_attempts(attempts: list[dict[str, Any]]) -> None:
     print_table(names, rows)
 
 
+async def _silent(engine: Engine, job_id: str, error: Exception) -> CRPError:
+    """Say why a job does not answer."""
+    with contextlib.suppress(RPCError):
+        if why := await why_stuck(engine.client, job_id):
+            return EngineError(f"the job {job_id} is stuck: {why}")
+    if isinstance(error, RPCError):
+        return from_failure(error)
+    return EngineError(f"the job {job_id} does not say how it is: {error}")
+
+
 async def _tell_running(engine: Engine, job_id: str, *, as_json: bool) -> None:
     job, wait = handle(engine, job_id), timedelta(seconds=10)
     try:
@@ -102,10 +114,8 @@ async def _tell_running(engine: Engine, job_id: str, *, as_json: bool) -> None:
             "events", 0, result_type=list[Event], rpc_timeout=wait
         )
         result = await job.query("result", result_type=RESULT, rpc_timeout=wait)
-    except WorkflowQueryFailedError as error:
-        raise EngineError(f"the job {job_id} does not say how it is: {error}") from None
-    except RPCError as error:
-        raise from_failure(error) from None
+    except (WorkflowQueryFailedError, RPCError) as error:
+        raise await _silent(engine, job_id, error) from None
     was = past(events)
     word = status.name.lower() if status else "unknown"
     waits = _WAITS.get(was.status, "") if word == "running" else ""

@@ -95,9 +95,16 @@ def _row(settings: Settings, alias: str) -> dict[str, Any]:
         "name": profile.name,
         "capability": profile.capability,
         "window": profile.context_window,
+        "limits": _limits(settings, alias),
         "at": profile.base_url or "this machine",
         "ready": _ready(settings, alias),
     }
+
+
+def _limits(settings: Settings, alias: str) -> str:
+    model = settings.model(alias)
+    pace = model.requests_per_minute
+    return f"{model.concurrency} at once" + (f", {pace:g} a minute" if pace else "")
 
 
 def _ready(settings: Settings, alias: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from os import environ
 from pathlib import Path
 
-from crp.config import Settings
+from crp.config import ModelSettings, Settings
 from crp.encryption import keyring
 from crp.errors import EngineError
 from crp.local.host import disk_full, is_full, not_writable, passed_on, prepare_home, rotate_log
@@ -32,6 +32,7 @@ from crp.local.state import (
 )
 from crp.local.supervisor import HELD, end_engine, only_embedded
 from crp.local.temporal_server import Probe
+from crp.release import installed
 
 START_WITHIN = 180.0
 """Seconds that the start of an engine may take, the fetching of a model not counted."""
@@ -120,6 +121,30 @@ def lacks(state: EngineState, settings: Settings) -> str:
     return ""
 
 
+def outdated(state: EngineState, settings: Settings) -> str:
+    """Say why an engine that has all that we need is not as one would be that is started now."""
+    if state.release not in ("", installed()):
+        return f"the engine is of release {state.release} and this is {installed()}"
+    for alias, mine in known_models(settings).items():
+        known = state.models.get(alias, mine)
+        if _limits(known) != _limits(mine) and known.base_url == mine.base_url:
+            return f"the engine was started with other limits of the model {alias!r}"
+    return ""
+
+
+def _limits(model: ModelSettings) -> tuple[int, float | None]:
+    return model.concurrency, model.requests_per_minute
+
+
+async def _has_jobs(state: EngineState) -> bool:
+    from temporalio.service import RPCError
+
+    try:
+        return await Probe(state.address, state.namespace).running_workflows() > 0
+    except RPCError:  # not known is not idle
+        return True
+
+
 KILLS = 3
 """How often an engine that somebody kills while it starts is started again."""
 
@@ -142,9 +167,10 @@ class _Finder:
             state = read_state(self.home)
             if state.alive and state.phase == "running":
                 await self._check_answers(state)
-                if not (lacking := lacks(state, self.settings)):
+                if lacking := lacks(state, self.settings):
+                    await self._widen(state, lacking)
+                elif not await self._renewed(state):
                     return state.running(started=self._is_mine(state))
-                await self._widen(state, lacking)
                 continue
             if state.alive:
                 self.say(state.stage if state.phase == "starting" else "waiting for the last one")
@@ -215,6 +241,21 @@ class _Finder:
                 "start it again with these settings, or take another --home"
             )
         self.say(f"starting the engine again with {lacking}")
+        await self._stop_for_ours(state)
+
+    async def _renewed(self, state: EngineState) -> bool:
+        """Whether an outdated engine was ended, because nobody uses it; else say so."""
+        if not (why := outdated(state, self.settings)):
+            return False
+        if state.foreground or live_clients(self.home) > 1 or await _has_jobs(state):
+            self.say(f"{why}: `crp down` ends it, the next command starts it anew; jobs go on")
+            return False
+        self.say(f"{why}: starting it again")
+        await self._stop_for_ours(state)
+        return True
+
+    async def _stop_for_ours(self, state: EngineState) -> None:
+        """End the engine; the next one has our models beside those that it had."""
         models = {**state.models, **known_models(self.settings)}
         self.settings = self.settings.model_copy(update={"models": models})
         await stop(self.settings)

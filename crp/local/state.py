@@ -128,6 +128,9 @@ class EngineState(BaseModel):
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     """The models that the worker knows, by alias."""
     versions: dict[str, str] = Field(default_factory=dict)
+    """Of Temporal's binaries."""
+    release: str = ""
+    """The release of our code that the engine was started with; empty: it did not say."""
     key_ids: tuple[str, ...] = ()
     """Of the keys that the worker can decrypt with; not the keys."""
 

@@ -41,6 +41,7 @@ from crp.local.state import (
     read_state,
     write_state,
 )
+from crp.release import installed
 
 IDLE_CHECKS = 4
 """How often in the idle time it is looked whether anybody is there."""
@@ -151,6 +152,7 @@ class _Supervisor:
             models=roster.known_models(settings),
             key_ids=keyring(settings).ids,
             versions=self.last.versions,
+            release=installed(),
             model_key=self.last.model_key or secrets.token_urlsafe(32),
         )
         self.env = passed_on(settings, os.environ)

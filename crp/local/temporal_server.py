@@ -52,6 +52,8 @@ DYNAMIC_CONFIG = {
     "matching.numTaskqueueWritePartitions": 1,
     # Fairness keys count; without it they are ignored.
     "matching.enableFairness": "true",
+    # A job that no worker's code fits is told of at its second try.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": 2,
 }
 
 ENVIRONMENT = {"GOGC": "400"}

@@ -124,6 +124,10 @@ class Call(Wire):
     """How often the prompt was too long for the server: each halves its budget."""
     origin: str = ""
     """The job whose answer to this is given again, where it has one: a fork's."""
+    free: bool = False
+    """Only such an answer is wanted; without one the attempt is `unknown`, and nobody is asked."""
+    seconds: float | None = None
+    """What is left of the job's time: when it is over, a call that failed is not tried again."""
 
 
 class Attempt(Wire):
@@ -138,8 +142,9 @@ class Attempt(Wire):
     sample: int = 0
     level: Level = Level.NONE
     model: str = "default"
-    status: Literal["ok", "content", "overflow", "transport"] = "ok"
-    """`content`: the answer fails its checks. `transport`: no answer came."""
+    status: Literal["ok", "content", "overflow", "transport", "unknown"] = "ok"
+    """`content`: the answer fails its checks. `transport`: no answer came. `unknown`: nobody was
+    asked, see `Call.free`; such an attempt is in no record."""
     output: str = ""
     """The answer without what the scaffold made the model write around it."""
     value: JsonValue = None

@@ -29,8 +29,8 @@ class Event(Wire):
 class Kept(Wire):
     """One result that a job hands on to its next history: a value, or an error."""
 
-    value: JsonValue = None
-    """As JSON; of an error its details."""
+    value: str = "null"
+    """As JSON text, which costs nothing to hand on; of an error its details."""
     error: str = ""
     """The error's type."""
     message: str = ""
@@ -44,6 +44,11 @@ class Carried(Wire):
     results: dict[str, Kept]
     events: tuple[Event, ...]
     paused_by: str = ""
+    asked: int = 0
+    """Model calls that were begun."""
+    spent: Usage = Usage()
+    changes: tuple[str, ...] = ()
+    """Changes of the code that the job's path has; see `Stages.changed`."""
 
 
 StepStatus = Literal["waiting", "running", "done", "accepted", "failed", "skipped", "unneeded"]

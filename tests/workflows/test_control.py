@@ -168,9 +168,8 @@ async def test_a_change_that_is_not_possible_leaves_the_plan_as_it_was_and_unapp
 ) -> None:
     """The new template wants a list that nobody gave; and it would not ask for approval."""
     asks = PLAIN.replace("probe: no", "probe: no\napprove: yes")
-    wants = PLAIN.replace("steps:\n", "extract:\n  buds: {from: context, must_appear: yes}\nsteps:\n").replace(
-        "Describe the LEAVES.", "Describe the LEAVES of {{ buds }}."
-    )
+    buds = "extract:\n  buds: {from: context, must_appear: yes}\nsteps:\n"
+    wants = PLAIN.replace("steps:\n", buds).replace("the LEAVES.", "the LEAVES of {{ buds }}.")
     async with live(tmp_path, answer) as there:
         handle = await there.start(TASK, asks)
         await until(there, handle, "approval.awaited")

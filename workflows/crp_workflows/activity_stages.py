@@ -35,7 +35,7 @@ from crp.models import (
     Score,
     TemplateSource,
 )
-from crp.stages import Brief, PlanRequest, Route
+from crp.stages import Brief, PlanRequest, Route, stage_of
 from crp_workflows import options
 from crp_workflows.carrying import Results, call_key
 from crp_workflows.control import Control
@@ -50,7 +50,7 @@ BRIEFS = 8
 """How many are kept as bytes: a job has one, and one for each template that it uses."""
 
 BREATH = 100
-"""Answers given again after which a timer ends the workflow task: Temporal allows one 2 s."""
+"""Answers given again after which the workflow takes a breath."""
 
 
 class ActivityStages:
@@ -60,6 +60,9 @@ class ActivityStages:
         self._job = job
         self._control = control
         self.results = Results(carried)
+        self.changes = dict.fromkeys(carried.changes if carried else ())
+        """Changes of the code that the job's path has, in the order of their coming."""
+        self._later = carried is not None
         self._briefs: dict[int, tuple[Brief, RawValue]] = {}
         self._again = 0
         self._breath: asyncio.Future[None] | None = None
@@ -67,6 +70,21 @@ class ActivityStages:
 
     def now(self) -> datetime:
         return workflow.now()
+
+    def changed(self, name: str) -> bool:
+        """In later histories of a job: what the first one said, or no, where nobody asked then."""
+        if self._later:
+            return name in self.changes
+        if workflow.patched(name):
+            self.changes[name] = None
+        return name in self.changes
+
+    def known(self, call: Call) -> bool:
+        return self.results.known(call_key(stage_of(call), call))
+
+    async def breathe(self) -> None:
+        """Temporal takes 2 s in one piece for a deadlock. A timer would cost a whole second."""
+        await workflow.execute_local_activity("breathe", start_to_close_timeout=options.BREATH)
 
     async def route(self, job: Job, library: Library, forced: str | None) -> Route:
         summary = f"route to {forced}" if forced else "route to a template"
@@ -158,7 +176,7 @@ class ActivityStages:
 
     async def _ask(self, name: str, brief: Brief, call: Call) -> Attempt:
         """A model call, on the queue of its model."""
-        how = options.model(self._job.model(call.model))
+        how = options.model(self._job.model(call.model), call.seconds)
         what = "/".join(part for part in (call.step, call.item) if part) or "whole task"
         again = f", attempt {call.number}" if call.number > 1 else ""
         summary = f"{what}{again} ({call.level.help}, {call.model})"
@@ -212,7 +230,7 @@ class ActivityStages:
     async def _given_again(self, key: str, kind: type[T]) -> T:
         self._again += 1
         if self._again % BREATH == 0 or kind is Plan:  # a plan may have thousands of steps
-            self._breath = asyncio.ensure_future(asyncio.sleep(0.001))
+            self._breath = asyncio.ensure_future(self.breathe())
         if self._breath is not None and not self._breath.done():
             await asyncio.shield(self._breath)
         return self.results.again(key, kind)

@@ -21,13 +21,16 @@ from crp.models import Call, Carried, Kept
 
 T = TypeVar("T")
 
+NOT_KNOWN_BY = {"outputs", "hints", "critique", "draft", "origin", "seconds"}
+"""Fields of a call that may differ when it is told again."""
+
 
 class Results:
     """What the effects of a job gave, by what was asked."""
 
     def __init__(self, carried: Carried | None = None) -> None:
         self._before: dict[str, Kept] = dict(carried.results) if carried else {}
-        self._given: dict[str, tuple[Any, Any]] = {}
+        self._given: dict[str, Kept] = {}
 
     def known(self, key: str) -> bool:
         """Whether an earlier history has the answer."""
@@ -38,22 +41,26 @@ class Results:
         kept = self._before[key]
         if kept.error:
             raise unpacked(kept)
-        answer: T = _adapter(cast(Hashable, kind)).validate_python(kept.value)
+        answer: T = _adapter(cast(Hashable, kind)).validate_json(kept.value)
         return answer
 
     def keep(self, key: str, answer: Any, kind: Any) -> None:
-        """Remember an answer of this history; an error is an answer as well."""
-        self._given[key] = (answer, kind)
+        """Remember an answer of this history; an error is an answer as well.
+
+        As text at once: to write all of them at the end would be a pause that Temporal takes for a
+        deadlock.
+        """
+        self._given[key] = _kept(answer, kind)
 
     def all(self) -> dict[str, Kept]:
         """Everything known so far, as it is handed on."""
-        return self._before | {key: _kept(*given) for key, given in self._given.items()}
+        return self._before | self._given
 
 
 def _kept(answer: Any, kind: Any) -> Kept:
     if isinstance(answer, CRPError):
         return packed(answer)
-    return Kept(value=_adapter(kind).dump_python(answer, mode="json"))
+    return Kept(value=_adapter(kind).dump_json(answer).decode())
 
 
 @lru_cache
@@ -63,10 +70,11 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def call_key(name: str, call: Call) -> str:
-    """What a call is known by: the same in every history of the job.
+    """What a call is known by: the same in every history of the job, also after an upgrade.
 
     Not by what other steps made: they came in some order, and are the same by what stands here.
+    Not by what is as always: a later release may have more fields.
     """
-    told = call.model_dump_json(exclude={"outputs", "hints", "critique", "draft", "origin"})
+    told = call.model_dump_json(exclude=NOT_KNOWN_BY, exclude_defaults=True)
     about = hashlib.sha256(repr(call.draft).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{name} {told} {about}"

@@ -8,7 +8,7 @@ on them, and end the job. What each rung means is decided in `ladder`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import JsonValue
@@ -18,11 +18,10 @@ from crp.language.checks import mean
 from crp.language.schema import Check, Step
 from crp.language.vote import elect
 from crp.models import Attempt, Call, Candidate, Rung, Verdict
-from crp.stages import Brief
+from crp.stages import stage_of
 from crp_workflows import ladder
 from crp_workflows.state import JobState
 
-Ask = Callable[[Brief, Call], Awaitable[Attempt]]
 T = TypeVar("T")
 
 JUDGE = "judge"
@@ -30,6 +29,10 @@ JUDGE = "judge"
 
 JUDGE_CAPABILITY = 1
 """A judge below this is at chance (shared/bench.md, section 2): it is not asked."""
+
+
+class OverLimit(JobFailed):
+    """A limit holds the job back; what it has so far is its answer."""
 
 
 class Climbed(NamedTuple):
@@ -42,7 +45,7 @@ class Climbed(NamedTuple):
 
 
 async def climb(
-    state: JobState, ask: Ask, call: Call, rungs: Sequence[Rung], step: Step | None = None
+    state: JobState, call: Call, rungs: Sequence[Rung], step: Step | None = None
 ) -> Climbed:
     """Ask until the answer is good enough or the ladder ends.
 
@@ -51,10 +54,11 @@ async def climb(
     assert state.brief is not None
     tried: list[Attempt] = []
     while True:
-        if limit := _limit_reached(state):
+        try:
+            attempt = await _try(state, call, step)
+        except OverLimit as limit:
             taken = ladder.best(tried)
-            return Climbed("accepted" if taken else "skip", taken, limit, len(tried))
-        attempt = await _try(state, ask, call, step)
+            return Climbed("accepted" if taken else "skip", taken, str(limit), len(tried))
         tried.append(attempt)
         if attempt.status == "ok":
             return Climbed("ok", attempt, tries=len(tried))
@@ -76,19 +80,46 @@ async def climb(
                 return Climbed("fail", None, why, len(tried))
 
 
-async def asked(state: JobState, ask: Ask, call: Call) -> Attempt:
-    """Ask once and count it, also when no answer comes."""
+async def asked(state: JobState, call: Call) -> Attempt:
+    """Ask once and count it, also when no answer comes. Raises OverLimit, ModelError.
+
+    A limit holds back only what costs something: not what an earlier history of the job has, nor
+    what a fork is given.
+    """
+    call = call.model_copy(
+        update={"origin": state.origin_of(call), "seconds": state.root.seconds_left()}
+    )
+    if state.stages.known(call):
+        return await _answered(state, call)
+    if call.origin and (state.root.job.budget.calls or _limit_reached(state)):
+        free = await _answered(state, call.model_copy(update={"free": True}))
+        if free.status != "unknown":
+            return free
+    _hold_back(state)
+    state.root.asked += 1
+    attempt = await _answered(state, call)
+    state.root.spent += attempt.usage
+    return attempt
+
+
+async def _answered(state: JobState, call: Call) -> Attempt:
     assert state.brief is not None
-    call = call.model_copy(update={"origin": state.origin_of(call)})
-    state.root.asked += 0 if call.origin else 1
     try:
-        attempt = await ask(state.brief, call)
+        attempt: Attempt = await getattr(state.stages, stage_of(call))(state.brief, call)
     except ModelError as error:
         _tell_unanswered(state, call, error)
+        left = state.root.seconds_left()
+        if left is not None and left <= 0:
+            _hold_back(state)  # it was the time that ended it
         raise
-    if not state.ledger.knows(attempt):
+    if attempt.status != "unknown" and not state.ledger.knows(attempt):
         state.ledger.tried(attempt)
     return attempt
+
+
+def _hold_back(state: JobState) -> None:
+    if limit := _limit_reached(state):
+        raise OverLimit(limit)
 
 
 async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -104,21 +135,24 @@ async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 # -- one try ----------------------------------------------------------------------------------
 
 
-async def _try(state: JobState, ask: Ask, call: Call, step: Step | None) -> Attempt:
+async def _try(state: JobState, call: Call, step: Step | None) -> Attempt:
     if call.use:
         return await _from_other_template(state, call)
     if step is None:
-        return await asked(state, ask, call)
-    attempt = await _sampled(state, ask, call, step)
+        return await asked(state, call)
+    attempt = await _sampled(state, call, step)
     return await _judged(state, call, step.checks, attempt)
 
 
-async def _sampled(state: JobState, ask: Ask, call: Call, step: Step) -> Attempt:
+async def _sampled(state: JobState, call: Call, step: Step) -> Attempt:
     """Ask as often as the step says, and let the answers that pass their checks vote."""
     if step.samples == 1:
-        return await asked(state, ask, call)
+        return await asked(state, call)
     calls = [call.model_copy(update={"sample": n}) for n in range(step.samples)]
-    attempts = await together([asked(state, ask, one) for one in calls])
+    told = await together([_or_limit(asked(state, one)) for one in calls])
+    attempts = [one for one in told if isinstance(one, Attempt)]
+    if not attempts:
+        raise next(one for one in told if isinstance(one, OverLimit))
     good = [a for a in attempts if a.status == "ok"]
     if not good:
         return ladder.best(attempts) or attempts[0]
@@ -129,9 +163,19 @@ async def _sampled(state: JobState, ask: Ask, call: Call, step: Step) -> Attempt
     return winner
 
 
+async def _or_limit(work: Coroutine[Any, Any, Attempt]) -> Attempt | OverLimit:
+    """A limit in the middle of several samples: those that are there vote."""
+    try:
+        return await work
+    except OverLimit as limit:
+        return limit
+
+
 async def _from_other_template(state: JobState, call: Call) -> Attempt:
     """The rung `use`: another template solves what the step's prompt asks."""
     assert state.brief is not None
+    if not state.stages.known(call):
+        _hold_back(state)
     given = await state.stages.render(state.brief, call)
     if given.status != "ok":
         return given
@@ -146,9 +190,11 @@ async def _judged(
 ) -> Attempt:
     """Ask the judges of a step about an answer that its other checks let pass."""
     for check in checks:
-        if check.kind != "judge" or attempt.status != "ok" or not _may_judge(state):
+        if check.kind != "judge" or attempt.status != "ok":
             continue
         score = await _asked_judge(state, call, str(check.value), attempt.output)
+        if score is None:
+            continue
         passed = score == 1.0 or check.otherwise == "warn"
         verdict = Verdict(
             check=check.label,
@@ -174,21 +220,23 @@ async def judged_candidate(
     said = dict(candidate.judged)
     for check in state.brief.template.quality.score:
         question = str(check.value)
-        if check.kind == "judge" and question not in said and _may_judge(state):
+        if check.kind == "judge" and question not in said:
             call = Call(stage="synthesize", within=state.within, outputs=outputs)
-            said[question] = await _asked_judge(state, call, question, candidate.text)
+            score = await _asked_judge(state, call, question, candidate.text)
+            said |= {} if score is None else {question: score}
     return candidate.model_copy(update={"judged": said})
 
 
-async def _asked_judge(state: JobState, call: Call, question: str, text: str) -> float:
+async def _asked_judge(state: JobState, call: Call, question: str, text: str) -> float | None:
+    """1 or 0; None when there is no judge that is able to, or no call left for it."""
+    if state.job.model(JUDGE).capability < JUDGE_CAPABILITY:
+        return None
     changes = {"part": "judge", "model": JUDGE, "question": question, "draft": text, "hints": ()}
-    attempt = await asked(state, state.stages.execute, call.model_copy(update=changes))
+    try:
+        attempt = await asked(state, call.model_copy(update=changes))
+    except OverLimit:
+        return None
     return 1.0 if attempt.value in (True, "yes") else 0.0
-
-
-def _may_judge(state: JobState) -> bool:
-    able = state.job.model(JUDGE).capability >= JUDGE_CAPABILITY
-    return able and not state.root.budget_spent()
 
 
 # -- the end of it ------------------------------------------------------------------------------

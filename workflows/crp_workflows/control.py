@@ -19,6 +19,8 @@ class Control:
     def __init__(self, paused_by: str = "") -> None:
         self.paused_by = paused_by
         self.closing = False
+        self.released = False
+        """The job was cancelled: nothing holds back what is left of it."""
         self.under_way = 0
         self.asked_about: Plan | None = None
         """The plan that waits for a person."""
@@ -26,16 +28,16 @@ class Control:
 
     def lets(self, *, paused_too: bool = False) -> bool:
         """Whether one more effect may start; `paused_too`: also while the job is paused."""
-        return not self.closing and (paused_too or not self.paused_by)
+        return self.released or (not self.closing and (paused_too or not self.paused_by))
 
     @property
     def drained(self) -> bool:
         """Whether nothing is under way and nothing will start: the history can end here."""
-        return self.closing and self.under_way == 0
+        return self.closing and not self.released and self.under_way == 0
 
     def release(self) -> None:
-        """Open the gate for good: the job was cancelled, what is left of it must get through."""
-        self.paused_by, self.closing = "", False
+        """Open the gate for good."""
+        self.paused_by, self.released = "", True
 
     # -- what people may ask; each gives the reason why not, or nothing ----------------------------
 

@@ -22,7 +22,7 @@ async def outline(job: JobState) -> bool:
     """Ask the model for a plan, when no template fits; False when it has none."""
     assert job.brief is not None
     call = Call(stage="decompose", step=OUTLINE, within=job.within)
-    climbed = await climb(job, job.stages.outline, call, ())
+    climbed = await climb(job, call, ())
     steps = _texts(climbed.taken.value) if climbed.taken else ()
     if not steps:
         return False
@@ -56,7 +56,7 @@ async def _asked_for(job: JobState, wanted: Extract) -> Sequence[str]:
     if not wanted.ask or job.job.model(wanted.model).capability < wanted.min_capability:
         return ()
     call = Call(stage="extract", step=wanted.name, model=wanted.model, within=job.within)
-    climbed = await climb(job, job.stages.extract, call, LADDER)
+    climbed = await climb(job, call, LADDER)
     return _texts(climbed.taken.value) if climbed.how == "ok" and climbed.taken else ()
 
 

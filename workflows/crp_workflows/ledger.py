@@ -22,6 +22,8 @@ PREVIEW = 400
 WAITS = {"job.paused": "pause", "approval.awaited": "approval"}
 WAITS_END = {"job.resumed": "pause", "approved": "approval"}
 """Events between which a job waits for a person."""
+BY_PEOPLE = ("job.paused", "job.resumed")
+"""Events that the job's path does not tell again in its next history."""
 
 
 class Ledger:
@@ -43,10 +45,15 @@ class Ledger:
         self.outputs: dict[str, JsonValue] = {}
         """What finished steps made, by template step: a value, or item -> value of a fan-out."""
         self.usage = Usage()
-        self.notes: list[str] = []
+        self.notes: dict[str, None] = {}
         self.on_event: Callable[[Event], None] | None = None
         self._before: dict[str, list[Event]] = {}
         """Events of earlier histories that were not told again yet."""
+        self._answered: set[tuple[object, ...]] = set()
+        self._waits: set[str] = set()
+        """What the job waits for a person for, now."""
+        self._waits_since: datetime | None = None
+        self._stood = 0.0
         self._tries: dict[str, list[Attempt]] = {}
         self._places: dict[tuple[str, str], int] = {}
         """Where each item of a fan-out stands in its list."""
@@ -54,8 +61,11 @@ class Ledger:
     def go_on_from(self, events: Iterable[Event]) -> None:
         """Take over what earlier histories told: what is told again now stands there already."""
         self.events = list(events)
+        for event in self.events:
+            self._wait(event)
         for event in reversed(self.events):
-            self._before.setdefault(_known_by(event), []).append(event)
+            if event.kind not in BY_PEOPLE:
+                self._before.setdefault(_known_by(event), []).append(event)
 
     def say(
         self, kind: str, *, stage: str = "", step: str = "", attempt: int = 0, **body: Any
@@ -76,19 +86,26 @@ class Ledger:
         if self._before and (told := self._before.get(_known_by(event))):
             return told.pop()
         self.events.append(event)
+        self._wait(event)
         if self.on_event is not None:
             self.on_event(event)
         return event
 
+    def _wait(self, event: Event) -> None:
+        """Let the clock of the waits start and stop: they may overlap."""
+        if begins := WAITS.get(event.kind):
+            self._waits_since = self._waits_since or event.at
+            self._waits.add(begins)
+        elif (ends := WAITS_END.get(event.kind)) in self._waits:
+            self._waits.remove(ends)
+            if not self._waits and self._waits_since is not None:
+                self._stood += (event.at - self._waits_since).total_seconds()
+                self._waits_since = None
+
     def stood(self) -> float:
-        """Seconds that the job waited for a person."""
-        seconds, since = 0.0, dict[str, datetime]()
-        for event in self.events:
-            if begins := WAITS.get(event.kind):
-                since.setdefault(begins, event.at)
-            elif (ends := WAITS_END.get(event.kind)) in since:
-                seconds += (event.at - since.pop(ends)).total_seconds()
-        return seconds
+        """Seconds that the job waited for a person, also those of a wait that goes on."""
+        since = self._waits_since
+        return self._stood + ((self.now() - since).total_seconds() if since else 0.0)
 
     def note(self, text: str) -> None:
         """Keep something that a person should know, once."""
@@ -96,7 +113,7 @@ class Ledger:
             self.root.note(f"{self.within}: {text}")
             return
         if text not in self.notes:
-            self.notes.append(text)
+            self.notes[text] = None
             self.say("noted", text=text)
 
     def knows(self, attempt: Attempt) -> bool:
@@ -104,15 +121,12 @@ class Ledger:
 
         A direct answer asks first what the probe has asked: one call, paid and counted once.
         """
-
-        def name(a: Attempt) -> tuple[object, ...]:
-            return a.stage, a.step, a.part, a.number, a.round, a.sample, a.prompt_sha256
-
-        return attempt.replayed and name(attempt) in map(name, self.attempts)
+        return attempt.replayed and _name(attempt) in self._answered
 
     def tried(self, attempt: Attempt) -> None:
         """Count one model call."""
         self.attempts.append(attempt)
+        self._answered.add(_name(attempt))
         if (attempt.stage, attempt.part) == ("execute", ""):
             self._tries.setdefault(attempt.step, []).append(attempt)
         self.usage += attempt.usage
@@ -236,6 +250,10 @@ class Ledger:
 
     def _update(self, step_id: str, **changes: Any) -> None:
         self.steps[step_id] = self.steps[step_id].model_copy(update=changes)
+
+
+def _name(a: Attempt) -> tuple[object, ...]:
+    return a.stage, a.step, a.part, a.number, a.round, a.sample, a.prompt_sha256
 
 
 def _known_by(event: Event) -> str:

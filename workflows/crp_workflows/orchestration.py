@@ -42,7 +42,8 @@ MOST_PARTS = 3
 MOST_AT_ONCE = 100
 """Steps of one job under way at once: a list of thousands must not be one message to Temporal."""
 FRESH = timedelta(seconds=30)
-"""How long a sample of the pressure is good for: plans are made of a new one after that."""
+"""How long a sample of the pressure is good for. Part of every job's path: another value is a
+change of the code, for `workflow.patched`."""
 PLAIN_LADDER = (Rung(action="accept_best"),)
 """One dispatch: whatever the model says is the answer."""
 
@@ -200,7 +201,7 @@ class Reasoning(JobState):
     async def _probe(self) -> float:
         """Try the whole task once; its text stays a candidate. An empty answer scores 0."""
         assert self.brief is not None
-        attempt = await asked(self, self.stages.probe, self._whole_task())
+        attempt = await asked(self, self._whole_task())
         self.probe_attempt = attempt
         if not attempt.usable:
             return 0.0
@@ -221,7 +222,7 @@ class Reasoning(JobState):
         """One ICML dispatch of the whole task, again only when nothing usable comes back."""
         assert self.brief is not None
         rungs = DEFAULT_LADDER if laddered else PLAIN_LADDER
-        climbed = await climb(self, self.stages.probe, self._whole_task(), rungs)
+        climbed = await climb(self, self._whole_task(), rungs)
         if climbed.taken is None:
             raise JobFailed(f"the model gave no usable answer: {climbed.reason or 'it was empty'}")
         self.candidates["direct"] = _candidate("direct", climbed.taken)
@@ -307,7 +308,10 @@ class Reasoning(JobState):
         turns = asyncio.Semaphore(MOST_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
-                for step in self.plan.steps:  # each stands after what it needs: none waits for ever
+                # Each stands after what it needs: none waits for ever.
+                for number, step in enumerate(self.plan.steps, 1):
+                    if number % MOST_AT_ONCE == 0:
+                        await self.stages.breathe()
                     await turns.acquire()
                     needs = [tasks[n] for n in (*step.needs, *step.optional_needs) if n in tasks]
                     tasks[step.id] = group.create_task(run_step(self, step, needs))
@@ -378,7 +382,7 @@ class Reasoning(JobState):
         profile = self.job.model(step.model)
         level = start_level(step.scaffold, self.job.config.scaffold_level, profile.capability)
         call = call.model_copy(update={"level": level, "model": step.model})
-        climbed = await climb(self, self.stages.synthesize, call, ladder_of(step, template), step)
+        climbed = await climb(self, call, ladder_of(step, template), step)
         if climbed.taken is None:
             self.ledger.note(f"synthesis failed, the joined version is used ({climbed.reason})")
             return

@@ -65,6 +65,9 @@ class ReasoningWorkflow:
             results=self._stages.results.all(),
             events=tuple(self._reasoning.ledger.events),
             paused_by=self._control.paused_by,
+            asked=self._reasoning.asked,
+            spent=self._reasoning.spent,
+            changes=tuple(self._stages.changes),
         )
 
     def _show(self, event: Event) -> None:

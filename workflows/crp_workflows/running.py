@@ -138,7 +138,7 @@ async def _rounds(job: JobState, planned: PlannedStep, step: Step, call: Call) -
 
     A round that fails, or is worse, does not cost the answer of the one before it.
     """
-    best = climbed = await climb(job, job.stages.execute, call, planned.ladder, step)
+    best = climbed = await climb(job, call, planned.ladder, step)
     for number in range(1, step.repeat.max + 1 if step.repeat else 1):
         assert step.repeat is not None
         if climbed.taken is None:
@@ -149,7 +149,7 @@ async def _rounds(job: JobState, planned: PlannedStep, step: Step, call: Call) -
         if (step.repeat.critique and critique is None) or await _holds(job, looked, "until"):
             break
         call = looked.model_copy(update={"round": number, "number": call.number + climbed.tries})
-        climbed = await climb(job, job.stages.execute, call, planned.ladder, step)
+        climbed = await climb(job, call, planned.ladder, step)
         best = _better(best, climbed)
     return best
 
@@ -167,5 +167,5 @@ async def _critique(job: JobState, repeat: Repeat, call: Call) -> JsonValue:
         return None
     changes = {"part": "critique", "model": asked.model, "level": Level.NONE, "number": 1}
     call = call.model_copy(update={**changes, "temperature": asked.temperature})
-    climbed = await climb(job, job.stages.execute, call, CRITIQUE_LADDER)
+    climbed = await climb(job, call, CRITIQUE_LADDER)
     return climbed.taken.value if climbed.taken else None

@@ -28,10 +28,13 @@ from crp.models import (
     ReasoningTrace,
     Retrieved,
     Score,
-    StepRecord,
+    Usage,
 )
 from crp.stages import Brief, Route, Stages
 from crp_workflows.ledger import Ledger
+
+MOST_NAMES = 20
+"""Steps that a note names."""
 
 
 class JobState:
@@ -68,7 +71,9 @@ class JobState:
         self.candidates: dict[str, Candidate] = {}
         self.scores: dict[str, Score] = {}
         self.asked = 0
-        """Calls that were begun, answered or not."""
+        """Calls that were begun, answered or not, in all histories of the job."""
+        self.spent = Usage()
+        """What they cost."""
         self.fresh: frozenset[str] = frozenset()
         """Planned steps that a fork asks anew."""
         self.dropped: dict[str, str] = {}
@@ -79,6 +84,7 @@ class JobState:
     def go_on_from(self, carried: Carried) -> None:
         """Begin where the last history of the job ended."""
         self.started_at = carried.started_at
+        self.asked, self.spent = carried.asked, carried.spent
         self.ledger.go_on_from(carried.events)
 
     @property
@@ -88,7 +94,7 @@ class JobState:
 
     def budget_spent(self) -> str:
         """Say which part of the job's budget is used up, and tell it once; or nothing."""
-        budget, usage = self.job.budget, self.ledger.usage
+        budget, usage, left = self.job.budget, self.spent, self.seconds_left()
         spent = ""
         if budget.calls is not None and self.asked >= budget.calls:
             spent = f"{budget.calls} calls"
@@ -96,15 +102,18 @@ class JobState:
             spent = f"{budget.tokens} tokens"
         elif budget.cost is not None and usage.cost >= budget.cost:
             spent = f"{budget.cost:g} of money"
-        elif budget.seconds is not None and self.seconds() >= budget.seconds:
+        elif left is not None and left <= 0:
             spent = f"{budget.seconds:g} seconds"
         if spent:
             self.ledger.note(f"the budget of {spent} is used up: this is the best answer so far")
         return f"the budget of {spent} is used up" if spent else ""
 
-    def seconds(self) -> float:
-        """How long the job works already, without the time that it waited for a person."""
-        return (self.ledger.now() - self.started_at).total_seconds() - self.ledger.stood()
+    def seconds_left(self) -> float | None:
+        """How long the job may still work, without the time that it waited for a person."""
+        if self.job.budget.seconds is None:
+            return None
+        passed = (self.ledger.now() - self.started_at).total_seconds()
+        return self.job.budget.seconds - (passed - self.ledger.stood())
 
     def origin_of(self, call: Call) -> str:
         """The job whose answer to a call is given again; empty when a model is to be asked."""
@@ -146,23 +155,36 @@ class JobState:
         return max(order, key=lambda kind: value[kind], default="")
 
     def status(self) -> JobStatus:
-        failed = [s for s in self.ledger.steps.values() if self._is_missing(s)]
+        wanted = self._wanted()
+        failed = [
+            step.id
+            for step in self.ledger.steps.values()
+            if step.status == "failed" or (step.status == "skipped" and step.step in wanted)
+        ]
         if failed:
-            names = ", ".join(s.id for s in failed)
+            names = ", ".join(failed[:MOST_NAMES]) + (", ..." if len(failed) > MOST_NAMES else "")
             self.ledger.note(
                 f"incomplete: {len(failed)} of {len(self.ledger.steps)} steps ({names})"
             )
         return "incomplete" if failed and self.best() in ("joined", "synthesized") else "completed"
 
-    def _is_missing(self, record: StepRecord) -> bool:
-        """A step without output is missed, unless it was skipped and nobody needs it."""
-        if record.status != "skipped" or self.brief is None:
-            return record.status in ("failed", "skipped")
-        template, planned = self.brief.template, {s.step for s in self.ledger.steps.values()}
+    def _wanted(self) -> set[str]:
+        """The steps whose output is missed when they were skipped: nobody reads it, so it is for
+        the answer, or somebody who reads it can not do without."""
+        planned = {step.step for step in self.ledger.steps.values()}
+        if self.brief is None:
+            return planned
+        template = self.brief.template
         there = [s for s in template.steps if s.id in planned]
         there += [template.synthesize] if template.synthesize else []
-        readers = [s for s in there if record.step in (*s.reads, *s.reads_item)]
-        return not readers or any(record.step not in s.optional for s in readers)
+        readers = {
+            name: [s for s in there if name in (*s.reads, *s.reads_item)] for name in planned
+        }
+        return {
+            name
+            for name, who in readers.items()
+            if not who or any(name not in s.optional for s in who)
+        }
 
     def outcome(self, status: JobStatus, error: str = "") -> JobResult:
         chosen = self.best() if self.scores else next(iter(self.candidates), "")
