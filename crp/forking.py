@@ -20,6 +20,7 @@ from crp.client import Engine, handle, submit
 from crp.errors import NotFound, UsageError
 from crp.failures import from_failure
 from crp.following import end_of
+from crp.language.schema import Step
 from crp.language.shapes import suggest
 from crp.models import (
     Attempt,
@@ -31,11 +32,12 @@ from crp.models import (
     Library,
     ModelProfile,
     Origin,
+    Pressure,
     TemplateSource,
 )
 from crp.records import Records
 from crp.request import Request, chance
-from crp.templates import find_library
+from crp.templates import compiled, find_library
 
 MOST_NAMES = 12
 """Step names in a message; a plan may have thousands."""
@@ -61,7 +63,8 @@ class Changes:
 
     @property
     def needs_step(self) -> bool:
-        """Whether it changes what is asked, so that old answers given again may be beside it."""
+        """Whether it changes what is asked, so that old answers given again may be beside it. Of a
+        template, code finds the steps that changed."""
         return bool(self.models or self.inputs) or self.context is not None
 
 
@@ -77,6 +80,8 @@ class First:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Steps that a person took out of the plan, and who."""
     priority: Priority = field(default_factory=Priority)
+    pressure: Pressure | None = None
+    """Under which its plan was made."""
 
     def step_names(self) -> list[str]:
         """What a fork may begin with."""
@@ -89,12 +94,16 @@ async def fork(engine: Engine, job_id: str, changes: Changes = Changes(), step: 
     """Start a job that is made of another one, and give its id.
 
     Asked anew is `step` with all that depends on it, and whatever the first job has no answer to.
-    Raises NotFound, and UsageError for a step that the first job's plan does not have.
+    With another template and no `step`, those are the steps that it asks otherwise. Raises
+    NotFound, TemplateError, and UsageError for a step that the first job's plan does not have.
     """
     first = await first_of(engine, job_id)
     if changes.template is None:
         _check_step(first, job_id, step)
-    return await _start(engine, first, job_id, changes, Origin(job_id=job_id, step=step))
+        return await _start(engine, first, job_id, changes, Origin(job_id=job_id, step=step))
+    begins = (step,) if step else changed_steps(first, changes.template, changes.library)
+    origin = Origin(job_id=job_id, step=begins[0] if begins else "", also=begins[1:])
+    return await _start(engine, first, job_id, changes, origin)
 
 
 async def retry(engine: Engine, job_id: str, step: str = "") -> str:
@@ -112,6 +121,28 @@ async def retry(engine: Engine, job_id: str, step: str = "") -> str:
             f"nothing failed in the job {job_id}: `crp jobs fork {job_id} --from STEP` asks anew"
         )
     return await _start(engine, first, job_id, Changes(), _origin_of_retry(first, job_id, step))
+
+
+def changed_steps(first: First, new: TemplateSource, library: Library | None) -> tuple[str, ...]:
+    """Give the steps that a template asks otherwise than that of the first job did.
+
+    Other checks alone do not count: they judge the answers that are there. Raises TemplateError.
+    """
+    name = first.result.template if first.result else ""
+    old = first.library.get(name or first.job.task.template or "")
+    if old is None:
+        return ()
+    before, after = compiled(old, first.library), compiled(new, library or first.library)
+    shared = ("scaffolds", "on_fail", "few_shot", "extract", "inputs")
+    same = old.name == new.name and all(getattr(before, f) == getattr(after, f) for f in shared)
+    known = {s.id: _asks(s) for s in before.steps} if same else {}
+    changed = [s.id for s in after.steps if known.get(s.id) != _asks(s)]
+    ends = [t.synthesize and _asks(t.synthesize) for t in (before, after)]
+    return (*changed, *(["synthesize"] if ends[0] != ends[1] else []))
+
+
+def _asks(step: Step) -> dict[str, Any]:
+    return step.model_dump(exclude={"title", "checks", "on_fail"})
 
 
 def _origin_of_retry(first: First, job_id: str, step: str) -> Origin | None:
@@ -165,8 +196,9 @@ async def first_of(engine: Engine, job_id: str) -> First:
         library = _with_template(library, source)
         if job.task.template is None and record.result.plan is not None:
             job = _forced(job, source.name)
+    pressure = record.reading.pressure if record.reading else None
     left_out = _left_out(record.events)
-    return First(job, library, record.result, record.attempts, left_out, priority)
+    return First(job, library, record.result, record.attempts, left_out, priority, pressure)
 
 
 def _left_out(events: Sequence[Event]) -> dict[str, str]:
@@ -252,7 +284,11 @@ async def _start(
 
 
 def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
-    """Write down the new job. Pure."""
+    """Write down the new job. Pure.
+
+    Where the first job was split, the new one is too, into as many steps: with another model or at
+    another time the gate might open otherwise.
+    """
     job, library = first.job, changes.library or first.library
     if changes.template is not None:
         library = _with_template(library, changes.template)
@@ -261,6 +297,12 @@ def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
         kept = {step: by for step, by in first.left_out.items() if step != origin.step}
         origin = origin.model_copy(update={"left_out": kept})
     task = job.task.model_copy(update={"inputs": {**job.task.inputs, **changes.inputs}})
+    if first.result is not None and first.result.plan is not None:
+        task = task.model_copy(update={"orc": "on", "pressure": first.pressure or task.pressure})
+    if "default" in changes.models and origin is not None:
+        origin = origin.model_copy(update={"whole_task": True})
+    elif first.result is not None and first.result.probe_text is not None:
+        task = task.model_copy(update={"probe": "always"})  # it is free
     if changes.context is not None:
         task = task.model_copy(update={"context": changes.context, "context_sha256": ""})
     limits = changes.budget.model_dump(exclude_none=True)

@@ -132,15 +132,9 @@ def with_folder(shelf: Shelf, folder: Path) -> Shelf:
     return reading.shelf()
 
 
-def load_named(
-    name: str, settings: Settings | None = None, project: Path | None = None
-) -> tuple[TemplateSource, Template]:
-    """Give one template with its exact text, or raise NotFound."""
-    shelf = find_library(settings, project)
-    template = shelf.get(name)
-    source = shelf.library.get(name)
-    assert source is not None  # both are filled together
-    return source, template
+def compiled(source: TemplateSource, library: Library) -> Template:
+    """Read a pinned template. Raises TemplateError where another version wrote it."""
+    return load(source.text, source.name, base=source.base, snippets=library.snippets)
 
 
 def pinned(

@@ -19,7 +19,7 @@ from crp.language.plan import make_plan
 from crp.language.text import render
 from crp.models import Job, ModelProfile, Task
 from crp.stages import Brief, PlanRequest
-from crp.templates import Shelf, box, find_library, is_template, lint_file, load_named, pinned
+from crp.templates import Shelf, box, find_library, is_template, lint_file, pinned
 from crp_activities.deciding import FALLBACK
 
 GOOD = "template: mine\nsteps: {a: x}\n"
@@ -64,7 +64,8 @@ def test_the_nearest_file_of_a_name_wins(tmp_path: Path) -> None:
         (tmp_path / "project" / "templates", "project"),
     ]:
         write(folder, "other-name.yaml", text)
-        source, _ = load_named("comparison", settings, tmp_path / "project")
+        source = find_library(settings, tmp_path / "project").library.get("comparison")
+        assert source is not None
         assert source.origin == origin
 
 
@@ -124,7 +125,9 @@ def test_a_template_that_extends_another_is_pinned_with_both_texts(tmp_path: Pat
     folder, child = tmp_path / "templates", "template: child\nextends: mine\nsteps: {b: y}\n"
     write(folder, "a-child.yaml", child)
     write(folder, "b-mine.yaml", GOOD)
-    source, template = load_named("child", load_settings(tmp_path))
+    shelf = find_library(load_settings(tmp_path))
+    source, template = shelf.library.get("child"), shelf.get("child")
+    assert source is not None
     assert [step.id for step in template.steps] == ["a", "b"]
     assert (source.text, source.base) == (child, GOOD)
     assert source.sha256 == hashlib.sha256((child + GOOD).encode()).hexdigest()

@@ -89,7 +89,8 @@ def fork(
     """Make a new job out of an old one, with something changed, and follow it.
 
     All answers of the old job are given again free; asked anew is the step of --from with all that
-    depends on it, and what the old job has no answer to. `--from synthesize` is the last step.
+    depends on it, and what the old job has no answer to. `--from synthesize` is the last step. With
+    another template and no --from, the steps that it asks otherwise are asked anew.
 
     \b
     Examples:

@@ -150,6 +150,9 @@ class Origin(Wire):
     given again."""
     also: tuple[str, ...] = ()
     """Further steps that are asked anew, with all that depends on them."""
+    whole_task: bool = False
+    """Whether the whole task, which the probe or the direct answer asks, is asked anew too: it goes
+    to another model."""
     left_out: dict[str, str] = Field(default_factory=dict)
     """Planned steps that a person took out of that job's plan, and who."""
 

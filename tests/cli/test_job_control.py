@@ -258,6 +258,12 @@ def test_a_fork_asks_one_step_anew_and_says_what_it_reused(
     assert result["usage"]["calls"] == 2
     assert f"reused: 1 answers of {job}, free; 2 asked anew" in done.stderr
 
+    before = server.calls
+    (cli.work / "third.yaml").write_text(GARDEN.replace("the ROOTS", "the BUDS"))
+    done = cli.run("jobs", "fork", job, "--template", "third.yaml", "--json")
+    assert asked(server, before) == ["BUDS", "ADVICE"], "what changed is found without --from"
+    assert f"reused: 1 answers of {job}, free; 2 asked anew" in done.stderr
+
     again = cli.run("jobs", "fork", result["job_id"], "--from", "advice", "--detach")
     assert again.stdout.startswith(f"{job}-fork-")
     assert again.stdout.count("-fork-") == 1

@@ -62,8 +62,11 @@ class Live:
     server: WorkflowEnvironment
 
     async def start(self, task: str, template: str, **more: Any) -> Handle:
+        return await self.durable.submit(self.job(task, **more), self.library(template))
+
+    def job(self, task: str, **more: Any) -> Job:
         asked = {name: more.pop(name) for name in ("inputs", "context") if name in more}
-        job = Job(
+        return Job(
             **{
                 "job_id": "job",
                 "task": Task(text=task, pressure=Pressure.NONE, **asked),
@@ -73,7 +76,6 @@ class Live:
                 **more,
             }
         )
-        return await self.durable.submit(job, self.library(template))
 
     @staticmethod
     def library(template: str) -> Library:

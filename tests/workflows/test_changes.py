@@ -42,7 +42,9 @@ async def test_a_change_is_decided_once_in_the_life_of_a_job(
         result = await there.durable.wait(handle)
         assert result.status == "completed", result.error
         assert await runs_of(there.server.client, "job") >= 2
-        short = await there.start("Another long task", LONG, context="The thing is one.", job_id="two")
+        short = await there.start(
+            "Another long task", LONG, context="The thing is one.", job_id="two"
+        )
         assert (await there.durable.wait(short)).status == "completed"
     assert there.model.twice == []
     # The long job was past its first history when the end came; the short one was not.

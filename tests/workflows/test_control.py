@@ -11,6 +11,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from crp.errors import CRPError, JobFailed
 from crp.failures import from_failure
+from crp.forking import Changes, First, forked
 from crp.models import Approval, Budget, MetaLearningConfig, Origin, Standing
 from crp.templates import pinned
 from tests.workflows.jobs import ADVICE, GARDEN, GOOD, LEAVES, ROOTS, TASK
@@ -271,6 +272,29 @@ async def test_a_fork_with_another_template_gives_earlier_answers_again(tmp_path
         assert len(there.model.prompts) == 4
     assert (second.usage.calls, third.usage.calls) == (1, 0)
     assert third.answer == ADVICE
+
+
+async def test_a_fork_with_a_stronger_model_asks_its_step_of_that_model(tmp_path: Path) -> None:
+    """By its capability the gate would answer the whole task in one go, with the old answer."""
+    async with live(tmp_path, answer) as there:
+        job = there.job(TASK, config=NO_EXAMPLES)
+        garden = there.library(GARDEN)
+        first = await there.durable.wait(await there.durable.submit(job, garden))
+        before = len(there.model.prompts)
+        big = there.profile.model_copy(update={"capability": 3, "name": "big"})
+        request = forked(
+            First(job, garden, first),
+            Changes(models={"default": big}),
+            Origin(job_id="job", step="advice"),
+        )
+        handle = await there.durable.submit(
+            request.job("fork").model_copy(update={"store_queue": job.store_queue}),
+            request.library,
+        )
+        result = await there.durable.wait(handle)
+        (asked,) = there.model.prompts[before:]
+    assert "Give the ADVICE" in asked
+    assert (first.chosen, result.chosen, result.answer) == ("joined", "joined", ADVICE)
 
 
 async def test_a_fork_of_a_step_that_is_not_there_fails_with_its_name(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from crp.models import (
     JobStatus,
     Library,
     ModelProfile,
+    Origin,
     Plan,
     PlannedStep,
     Reading,
@@ -118,12 +119,16 @@ class JobState:
     def origin_of(self, call: Call) -> str:
         """The job whose answer to a call is given again; empty when a model is to be asked."""
         origin = self.job.origin
-        if origin is None or (origin.step and self._is_fresh(call, origin.step)):
+        if origin is None or self._is_fresh(call, origin):
             return ""
         return origin.job_id
 
-    def _is_fresh(self, call: Call, begin: str) -> bool:
+    def _is_fresh(self, call: Call, origin: Origin) -> bool:
         """Whether a call belongs to the step of which a fork begins, or to what depends on it."""
+        if call.stage == "probe":
+            return origin.whole_task
+        if not origin.step:
+            return False
         if call.stage == "synthesize":
             return True
         if call.stage != "execute":
