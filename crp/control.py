@@ -68,29 +68,27 @@ async def resume(engine: Engine, job_id: str, by: str) -> None:
     await _update(engine, job_id, "resume", by)
 
 
-async def approve(engine: Engine, job_id: str, said: Approval) -> None:
+async def approve(engine: Engine, job_id: str, said: Approval) -> bool:
     """Let the plan that waits run, with the changes that a person wants.
 
-    Raises UsageError also when the changed plan is not possible; the job then waits again.
+    Gives False when the job has taken them and still makes the new plan: it is paused, or a model
+    is asked for it. Raises UsageError also when the changed plan is not possible; the job then
+    waits again.
     """
     before = len(await _query(engine, job_id, "events", list[Event], 0))
     await _update(engine, job_id, "approve", said)
-    async with _patience(job_id):
-        while True:
-            new = await _query(engine, job_id, "events", list[Event], before)
-            if why := _refused(new):
-                raise UsageError(why)
-            if any(event.kind in ("approved", *ENDED) for event in new):
-                return
-            await asyncio.sleep(0.1)
-
-
-def _refused(events: Sequence[Event]) -> str:
-    """What the job noted before it asked for approval again."""
-    if not any(event.kind == "approval.awaited" for event in events):
-        return ""
-    notes = [str(e.body.get("text")) for e in events if e.kind == "noted"]
-    return notes[-1] if notes else "the plan waits for approval again"
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WITHIN):
+            while True:
+                new = await _query(engine, job_id, "events", list[Event], before)
+                if any(event.kind in ("approved", *ENDED) for event in new):
+                    return True
+                if refused := [str(e.body["refused"]) for e in new if e.body.get("refused")]:
+                    raise UsageError(refused[-1])
+                if (await standing(engine, job_id)).paused_by:
+                    return False
+                await asyncio.sleep(0.1)
+    return False
 
 
 async def standing(engine: Engine, job_id: str) -> Standing:

@@ -39,6 +39,8 @@ from crp_workflows.attributes import ENDED
 
 EVERY = 0.25
 """Seconds between two looks."""
+SELDOM = 1.0
+"""Seconds between two looks at a job in which nothing happens."""
 QUIET = 5.0
 """Seconds without an event after which the pending calls are looked at."""
 PROGRESS_EVERY = 1.0
@@ -131,13 +133,18 @@ class _Follower:
                 await self._look()
                 if early := await self._answer_without_record():
                     return early
-                await asyncio.wait([end], timeout=EVERY)
+                await asyncio.wait([end], timeout=self._pause())
             await self._look()
             return await end
         finally:
             end.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await end
+
+    def _pause(self) -> float:
+        """Who watches a job that waits for days must not ask its worker four times a second."""
+        quiet = time.monotonic() - self.changed > QUIET
+        return SELDOM if quiet and self.on_progress is None else EVERY
 
     # -- the end ----------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ async def forget(records: Records, job_id: str, keep_history: bool = False) -> F
     removed = sum(blobs.remove(sha256) for sha256 in (gone.blobs if gone else ()))
     AnswerJournal(home / "answers").forget(job_id)
     if client:
-        await _delete_workflow(client, job_id)
+        await delete_histories(client, job_id)
         removed += blobs.let_go(job_id)
         async for question in _delete_questions(client):
             removed += blobs.let_go(question)
@@ -88,15 +88,26 @@ async def _has_history(client: Client, job_id: str) -> bool:
     return True
 
 
-async def _delete_workflow(client: Client, job_id: str) -> None:
+async def delete_histories(client: Client, job_id: str) -> None:
+    """Delete all histories of a job; without a run, Temporal deletes the last one alone."""
+    quoted = job_id.replace("'", "''")
+    try:
+        runs = [run.run_id async for run in client.list_workflows(f"WorkflowId = '{quoted}'")]
+        for run_id in dict.fromkeys(["", *runs]):
+            await _delete_run(client, WorkflowExecution(workflow_id=job_id, run_id=run_id))
+    except RPCError as error:
+        raise from_failure(error) from None
+
+
+async def _delete_run(client: Client, execution: WorkflowExecution) -> None:
     request = DeleteWorkflowExecutionRequest(
-        namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=job_id)
+        namespace=client.namespace, workflow_execution=execution
     )
     try:
         await client.workflow_service.delete_workflow_execution(request)
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
-            raise from_failure(error) from None
+            raise
 
 
 async def _delete_questions(client: Client) -> AsyncIterator[str]:

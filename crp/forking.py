@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
@@ -33,6 +33,7 @@ from crp.models import (
     ModelProfile,
     Origin,
     Pressure,
+    Task,
     TemplateSource,
 )
 from crp.records import Records
@@ -174,6 +175,23 @@ def failed_steps(first: First) -> tuple[str, ...]:
     )
 
 
+async def again(engine: Engine, job_id: str, request: Request) -> Request:
+    """Let a request that was tried before have the answers of that job free: all but those that
+    failed, and those that its templates ask otherwise by now. Raises EngineError."""
+    try:
+        first = await first_of(engine, job_id)
+    except NotFound:
+        return request
+    origin = _origin_of_retry(first, job_id, "")
+    now = request.library.get(first.result.template) if first.result else None
+    if origin is None or now is None:
+        return request
+    begins = dict.fromkeys([*failed_steps(first), *changed_steps(first, now, request.library)])
+    step, *also = begins or [""]
+    origin = origin.model_copy(update={"step": step, "also": tuple(also)})
+    return replace(request, origin=origin, task=_split_as_before(first, request.task, origin))
+
+
 # -- the first job --------------------------------------------------------------------------------
 
 
@@ -284,25 +302,17 @@ async def _start(
 
 
 def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
-    """Write down the new job. Pure.
-
-    Where the first job was split, the new one is too, into as many steps: with another model or at
-    another time the gate might open otherwise.
-    """
+    """Write down the new job. Pure."""
     job, library = first.job, changes.library or first.library
     if changes.template is not None:
         library = _with_template(library, changes.template)
         job = _forced(job, changes.template.name)
     if origin is not None:
-        kept = {step: by for step, by in first.left_out.items() if step != origin.step}
-        origin = origin.model_copy(update={"left_out": kept})
-    task = job.task.model_copy(update={"inputs": {**job.task.inputs, **changes.inputs}})
-    if first.result is not None and first.result.plan is not None:
-        task = task.model_copy(update={"orc": "on", "pressure": first.pressure or task.pressure})
-    if "default" in changes.models and origin is not None:
-        origin = origin.model_copy(update={"whole_task": True})
-    elif first.result is not None and first.result.probe_text is not None:
-        task = task.model_copy(update={"probe": "always"})  # it is free
+        left_out = {step: by for step, by in first.left_out.items() if step != origin.step}
+        other = "default" in changes.models or changes.context is not None
+        origin = origin.model_copy(update={"left_out": left_out, "whole_task": other})
+    task = _split_as_before(first, job.task, origin)
+    task = task.model_copy(update={"inputs": {**task.inputs, **changes.inputs}})
     if changes.context is not None:
         task = task.model_copy(update={"context": changes.context, "context_sha256": ""})
     limits = changes.budget.model_dump(exclude_none=True)
@@ -317,6 +327,17 @@ def forked(first: First, changes: Changes, origin: Origin | None) -> Request:
         priority=changes.priority or first.priority.priority_key,
         fairness_key=changes.fairness_key or first.priority.fairness_key or "",
     )
+
+
+def _split_as_before(first: First, task: Task, origin: Origin | None) -> Task:
+    """Where the first job was split, the new one is too, into as many steps: with another model or
+    at another time the gate might open otherwise."""
+    if first.result is None or first.result.plan is None:
+        return task
+    free = origin is not None and not origin.whole_task and first.result.probe_text is not None
+    probe = "always" if free else task.probe
+    pressure = first.pressure or task.pressure
+    return task.model_copy(update={"orc": "on", "pressure": pressure, "probe": probe})
 
 
 def _with_template(library: Library, source: TemplateSource) -> Library:

@@ -59,6 +59,8 @@ class CRPPlugin(SimplePlugin):
     def __init__(
         self, blobs: BlobStore | None = None, threshold: int = 4096, keys: Keyring | None = None
     ) -> None:
+        self.blobs = blobs
+
         def converter(existing: DataConverter | None) -> DataConverter:
             ours = data_converter(blobs, threshold, keys)
             codec = existing.payload_codec if existing else None

@@ -105,6 +105,23 @@ def test_bytes_that_are_not_utf8_and_broken_csv_have_their_line(folder: Path) ->
     assert "3 cells, and there are 2 columns" in problems(table)[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"id": ' + "1" * 5000 + ', "task": "a"}', "too many digits"),
+        ('{"task": "a", "input": {"items": ["\\ud800"]}}', "half a character"),
+        ('{"task": "a", "input": {"n": 1e999}}', "a number that JSON can not say"),
+    ],
+    ids=["digits", "surrogate", "infinite"],
+)
+def test_what_no_job_could_carry_is_a_mistake_of_its_line(
+    folder: Path, line: str, told: str
+) -> None:
+    (problem,) = problems(lines(folder, line))
+    assert problem.startswith("tasks.jsonl:1: ")
+    assert told in problem
+
+
 def test_thousands_of_mistakes_are_counted_and_the_first_ones_told(folder: Path) -> None:
     told = problems(lines(folder, *["{"] * 1000))
     assert len(told) == 41

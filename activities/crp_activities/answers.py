@@ -104,7 +104,8 @@ class AnswerJournal:
         except FileNotFoundError:
             return None
         except (ValueError, ValidationError):
-            logger.warning("the answer of %s is damaged and counts as not there", key)
+            # Without the item: its name is a model's text.
+            logger.warning("an answer of %s is damaged, as if not there: %s", key.job_id, file.name)
             return None
         except OSError as error:
             raise _unavailable(self.directory, error) from None

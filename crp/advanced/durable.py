@@ -22,6 +22,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
+from crp import facts
 from crp.errors import ConfigError
 from crp.failures import from_failure
 from crp.models import Job, JobResult, Library, ModelProfile
@@ -46,7 +47,7 @@ class Durable:
     """Submit jobs to one task queue, wait for them, and serve them."""
 
     def __init__(self, client: Client, task_queue: str) -> None:
-        _check_plugin(client)
+        self._blobs = _plugin_of(client).blobs
         _check_queue(task_queue)
         self._client = client
         self.task_queue = task_queue
@@ -58,6 +59,8 @@ class Durable:
         One that runs is joined, one that has an answer is not started again, one that failed or
         was cancelled is. Raises EngineError when the server can not be reached.
         """
+        if self._blobs is not None:
+            job = await asyncio.to_thread(facts.put_away, job, self._blobs)
         try:
             return await self._client.start_workflow(
                 ReasoningWorkflow.run,
@@ -128,13 +131,14 @@ def _failed(error: WorkflowFailureError) -> JobResult | None:
     return JobResult.model_validate(found) if isinstance(found, Mapping) else None
 
 
-def _check_plugin(client: Client) -> None:
-    plugins = client.config()["plugins"]
-    if not any(isinstance(plugin, CRPPlugin) for plugin in plugins):
-        raise ConfigError(
-            "the Temporal client does not have this engine's plugin: connect it with "
-            "Client.connect(..., plugins=[CRPPlugin(BlobStore(directory))])"
-        )
+def _plugin_of(client: Client) -> CRPPlugin:
+    for plugin in client.config()["plugins"]:
+        if isinstance(plugin, CRPPlugin):
+            return plugin
+    raise ConfigError(
+        "the Temporal client does not have this engine's plugin: connect it with "
+        "Client.connect(..., plugins=[CRPPlugin(BlobStore(directory))])"
+    )
 
 
 def _check_queue(task_queue: str) -> None:

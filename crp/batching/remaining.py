@@ -43,6 +43,11 @@ class Remaining:
         number = last.job_id.removeprefix(first).lstrip("-")
         return self.batch.job_id(task, int(number) + 1 if number.isdigit() else 2)
 
+    def before(self, task: BatchTask) -> str:
+        """Name the job of a task that failed, when it is tried again."""
+        last = self._last(task)
+        return last.job_id if last and last.over and not last.good else ""
+
     def _last(self, task: BatchTask) -> Outcome | None:
         last = self.known.get(task.id)
         return last if last and last.digest == self.batch.digest(task) else None

@@ -25,6 +25,7 @@ from crp.batching.task import Batch, BatchTask
 from crp.client import RUNNING, Engine, cancel, executions, submit
 from crp.errors import CRPError, EngineError, NotFound, UsageError
 from crp.following import Ended, end_of
+from crp.forking import again
 from crp.models import Event
 
 AGAIN_AFTER = 0.5
@@ -152,6 +153,8 @@ class BatchRun:
         tried = False
         while True:
             try:
+                if before := self.remaining.before(task):
+                    request = await again(self.engine, before, request)
                 await submit(self.engine, request, job_id=job_id, batch=self.batch.name)
                 return
             except WorkflowAlreadyStartedError:

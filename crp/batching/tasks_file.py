@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
+
 from crp.batching.task import MOST_CONTEXT, BatchTask, read_facts
 from crp.errors import CRPError, NotFound, UsageError
 from crp.language.shapes import suggest
+from crp.models import Task
 from crp.request import letters, slug
 
 FIELDS = ("id", "task", "template", "model", "input", "context", "context_file")
@@ -167,6 +170,8 @@ def _object(line: bytes) -> dict[str, Any]:
         raise Bad(f"not UTF-8 (byte {error.start})") from None
     except RecursionError:
         raise Bad("not JSON that can be read: it is nested too deeply") from None
+    except ValueError:
+        raise Bad("not JSON that can be read: a number has too many digits") from None
     if not isinstance(data, dict):
         raise Bad('a line is an object, such as {"id": "1", "task": "Compare tea and coffee"}')
     return data
@@ -241,6 +246,10 @@ def _task(data: dict[str, Any], place: str, folder: Path) -> BatchTask:
     inputs = data.get("input") or {}
     if not isinstance(inputs, dict):
         raise Bad('input is an object, such as {"items": ["tea", "coffee"]}')
+    try:
+        Task(text=text, inputs=inputs)
+    except ValidationError as error:
+        raise Bad(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     context, file = _text(data, "context"), _text(data, "context_file")
     if context and file:
         raise Bad("context and context_file: give one of them")

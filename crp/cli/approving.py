@@ -19,7 +19,7 @@ from crp.cli.planning import print_plan
 from crp.cli.terminal import out, print_json, say
 from crp.client import Engine
 from crp.control import history, standing, started_with
-from crp.errors import NotFound, TemplateError, UsageError
+from crp.errors import CRPError, NotFound, UsageError
 from crp.jobs_past import past
 from crp.language.load import extended
 from crp.language.source import MAX_BYTES
@@ -79,7 +79,7 @@ async def edited(engine: Engine, job_id: str) -> AsyncIterator[TemplateSource]:
             as_it_is = f"`crp jobs approve {job_id}` lets it run as it is"
             raise UsageError(f"nothing was changed, so nothing is approved: {as_it_is}")
         yield compiled(text, path.name, library)
-    except (TemplateError, UsageError):
+    except CRPError:
         if path.is_file() and path.read_bytes() != source.text.encode():
             say(f"your text is kept: crp jobs approve {job_id} --template {path}")
         else:

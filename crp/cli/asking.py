@@ -56,11 +56,18 @@ def task_of(
 def _unusable(text: str) -> str:
     if not text.strip():
         return "the task is empty: say what you want to know"
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are not UTF-8
+    if not sayable(text):
         return "the task is not UTF-8 text: give it in a file, with `crp run - < FILE`"
     return ""
+
+
+def sayable(text: str) -> bool:
+    """Whether the bytes of the command line were UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_context(name: str) -> str:
@@ -102,6 +109,8 @@ def inputs_of(given: list[str]) -> dict[str, JsonValue]:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise UsageError(f"--input {pair!r}: give NAME=VALUE")
+        if not sayable(pair):
+            raise UsageError(f"--input {pair!r} is not UTF-8 text")
         before = found.get(name.strip())
         if before is None:
             found[name.strip()] = value

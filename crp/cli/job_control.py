@@ -156,13 +156,15 @@ async def _send(engine: Engine, job_id: str, said: Approval, as_json: bool) -> N
     from crp.cli.terminal import out, print_json, say
     from crp.control import approve as approve_job
 
-    await approve_job(engine, job_id, said)
+    done = await approve_job(engine, job_id, said)
     if as_json:
         told: dict[str, Any] = said.model_dump(mode="json", exclude={"template"})
         print_json({"job_id": job_id, **told, "changed_template": said.template is not None})
         return
     without = f", without {', '.join(said.drop)}" if said.drop else ""
     out(f"{job_id}: approved by {said.by}{without}")
+    if not done:
+        say("  the job has your word and makes the new plan as soon as it can")
     say(f"  follow it:  crp jobs watch {job_id}")
 
 

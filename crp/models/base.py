@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from enum import IntEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from crp.errors import ConfigError
 
@@ -17,6 +18,20 @@ Capability = Annotated[int, Field(ge=0, le=3)]
 
 
 Complexity = Annotated[int, Field(ge=1, le=5)]
+
+
+def _sayable(inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        json.dumps(inputs, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("an input has half a character in it (a lone surrogate)") from None
+    except ValueError:
+        raise ValueError("an input has a number that JSON can not say") from None
+    return inputs
+
+
+Inputs = Annotated[dict[str, JsonValue], AfterValidator(_sayable)]
+"""What a template is filled in with, by name: everything that JSON and UTF-8 can say."""
 
 
 class Wire(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from crp.models.base import Level, Pressure, Wire
+from crp.models.base import Inputs, Level, Pressure, Wire
 from crp.models.tasks import TemplateSource
 
 
@@ -137,7 +137,7 @@ class Approval(Wire):
     """Steps to leave out, by their id or by that of their template's step."""
     template: TemplateSource | None = None
     """The template as the person wants it; the plan is made again from it."""
-    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: Inputs = Field(default_factory=dict)
     """Inputs and lists to use instead of those that were found."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from crp.models.base import Capability, Complexity, LevelWord, Pressure, Quality, Wire
+from crp.models.base import Capability, Complexity, Inputs, LevelWord, Pressure, Quality, Wire
 from crp.models.traces import ReasoningTrace
 
 
@@ -106,7 +106,7 @@ class Task(Wire):
     context_sha256: str = ""
     """Where the facts lie in the blob store, when they are too long to travel: see `crp.facts`."""
     system_prompt: str = ""
-    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: Inputs = Field(default_factory=dict)
     template: str | None = None
     """Forces a template; None routes."""
     orc: Literal["auto", "on", "off"] = "auto"

@@ -16,10 +16,10 @@ from crp_activities.pressure import Pressures, judge, measure, sample, with_over
     ("memory", "load", "wait", "level"),
     [
         (0.0, 0.0, 0.0, Pressure.NONE),
-        (0.7, 2.5, 10, Pressure.NONE),  # two busy cores that run the model itself
+        (0.7, 2.5, 50, Pressure.NONE),  # two busy cores that run the model itself
         (0.80, 1, 0, Pressure.LOW),
         (0.5, 5, 0, Pressure.MODERATE),
-        (0.5, 1, 120, Pressure.HIGH),
+        (0.5, 1, 900, Pressure.HIGH),
         (0.925, 1, 0, Pressure.MODERATE),
         (0.93, 1, 0, Pressure.HIGH),
         (0.97, 0, 0, Pressure.CRITICAL),
@@ -35,7 +35,7 @@ def test_the_worst_of_three_decides(
 
 
 def test_the_reason_names_what_decided() -> None:
-    assert judge(0.5, 1, 130).reason == "model calls wait 130 s for a slot (HIGH from 120)"
+    assert judge(0.5, 1, 930).reason == "model calls wait 930 s for a slot (HIGH from 900)"
     assert judge(0.5, 1, 0).reason.startswith("nothing is scarce: 50% of the memory is used")
 
 
@@ -59,7 +59,7 @@ def test_a_level_is_left_only_with_a_margin() -> None:
 
 
 def test_a_level_that_is_held_says_why() -> None:
-    waits = iter([130.0, 115.0])
+    waits = iter([930.0, 890.0])
     pressures = Pressures(measure=lambda: (0.1, 0.1))
     for wait in waits:
         reading = pressures.sample(wait)

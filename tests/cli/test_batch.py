@@ -181,6 +181,36 @@ def test_failures_are_told_by_reason_and_tried_again_when_asked(cli, server, bat
     assert asked(server, "Dale") == 6
 
 
+PAIR = """\
+format: 1
+template: pair
+complexity: 3
+probe: no
+steps:
+  first:
+    prompt: Say something about the town.
+    scaffold: none
+  second:
+    prompt: Say more than {{ first }}
+    scaffold: none
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_is_tried_again_keeps_what_it_was_answered(cli, server, batch):
+    (cli.work / "templates").mkdir(exist_ok=True)
+    (cli.work / "templates" / "pair.yaml").write_text(PAIR)
+    path, before = towns(cli.work, "Esk", 1), server.calls
+    words = ["batch", str(path), "-t", "pair", "--model", "ok", "--json"]
+    server.script = ["ok", "echo_key"]
+    assert json.loads(cli.run(*words).stdout)["failed"] == 1
+    assert server.calls - before == 2
+    again = cli.run(*words, "--retry-failed")
+    assert json.loads(again.stdout)["completed"] == 1, again.stderr
+    assert server.calls - before == 3
+    assert "Say more than" in prompt_of(server.requests[-1])
+
+
 @pytest.mark.slow
 def test_the_same_batch_twice_at_the_same_time_runs_each_task_once(cli, server, batch):
     path = towns(cli.work, "Eton", 20)

@@ -19,8 +19,9 @@ from temporalio.worker import Worker
 from crp.config import ModelSettings
 from crp.local import release, status, stop
 from crp.local.host import passed_on
-from crp.local.state import ProcessId, read_state
+from crp.local.state import ProcessId, read_state, write_state
 from crp.local.temporal_server import Probe
+from crp.release import installed
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,47 @@ async def test_an_engine_is_started_once_and_then_found(make, start):
     assert first.pid == second.pid
     assert "starting the engine" in told
     assert status(settings).phase == "running"
+
+
+def of_release(settings: Any, name: str) -> None:
+    """Let the engine of a home be of another release."""
+    write_state(settings.home, read_state(settings.home).model_copy(update={"release": name}))
+
+
+async def test_an_idle_engine_of_another_release_is_started_again(make, start):
+    settings, told = make(), []
+    first = await start(settings)
+    of_release(settings, "0.0.9")
+    second = await start(settings, progress=told.append)
+    assert second.pid != first.pid
+    assert f"the engine is of release 0.0.9 and this is {installed()}: starting it again" in told
+    assert read_state(settings.home).release == installed()
+
+
+async def test_limits_that_were_changed_since_hold_when_nothing_runs(make, start):
+    def limited(calls: int) -> Any:
+        model = ModelSettings(base_url="http://127.0.0.1:9/v1", requests_per_minute=calls)
+        return make(models={"default": model})
+
+    told: list[str] = []
+    await start(limited(30))
+    await start(limited(30), progress=told.append)
+    assert not any("limits" in text for text in told)
+    await start(limited(60), progress=told.append)
+    assert any("other limits of the model 'default': starting it again" in t for t in told)
+    found = read_state(limited(60).home).models["default"]
+    assert found.requests_per_minute == 60
+
+
+async def test_an_engine_of_another_release_that_has_jobs_is_kept_and_told_of(make, start):
+    settings, told = make(), []
+    first = await start(settings)
+    await begin_job(first.address)
+    of_release(settings, "0.0.9")
+    second = await start(settings, progress=told.append)
+    assert second.pid == first.pid
+    (line,) = [text for text in told if "release 0.0.9" in text]
+    assert "`crp down` ends it" in line
 
 
 async def test_two_clients_at_once_share_one_engine(make, tmp_path):

@@ -80,12 +80,16 @@ class ModelServer:
         self.log = log
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.begun: list[float] = []
+        """When each call came (time.monotonic)."""
         self.answered: list[tuple[float, str]] = []
         """When a call was answered (time.monotonic), and what it asked."""
         self.running = 0
         self.most_running = 0
         self.broken_off = threading.Event()
         """Set when a client has gone away in the middle of an answer."""
+        self.go = threading.Event()
+        """What calls of the behaviour `held` wait for."""
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
@@ -119,6 +123,7 @@ class ModelServer:
         """Count a request, write it down, and say what to do with it."""
         with self.lock:
             self.requests.append(body)
+            self.begun.append(time.monotonic())
             self.headers.append(headers)
             model = str(body.get("model", ""))
             if self.script:
@@ -183,6 +188,13 @@ class _Behaviours(BaseHTTPRequestHandler):
     def behaviour_late(self, seconds: str = "0.2") -> None:
         """Nothing for a while, then a whole answer."""
         self.sleep(float(seconds))
+        self.answer(self.models.text)
+
+    def behaviour_held(self) -> None:
+        """Nothing until the test says `go`, then a whole answer."""
+        while not self.models.go.wait(0.05):
+            if self.models.stopping.is_set():
+                raise ConnectionAbortedError
         self.answer(self.models.text)
 
     def behaviour_think(self) -> None:

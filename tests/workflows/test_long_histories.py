@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from temporalio.client import Client
 
+from crp.forgetting import delete_histories
 from tests.workflows.live import TEMPORAL, live
 
 pytestmark = [
@@ -35,6 +38,26 @@ steps:
   all:
     render: "{{ say }}"
 """
+
+
+async def test_to_forget_a_long_job_deletes_all_its_histories(tmp_path: Path) -> None:
+    facts = " ".join(f"The thing is {n}." for n in range(100))
+    suggest = "limit.historyCount.suggestContinueAsNew=100"
+    async with live(tmp_path, lambda prompt: prompt.split()[-1], suggest) as there:
+        client = there.server.client
+        await there.durable.wait(await there.start("A long task", LONG, context=facts))
+        assert await becomes(client, lambda runs: runs >= 2)
+        await delete_histories(client, "job")
+        assert await becomes(client, lambda runs: runs == 0)
+
+
+async def becomes(client: Client, wanted: Callable[[int], bool]) -> bool:
+    """Temporal lists histories, and deletes them, a little later."""
+    for _ in range(300):
+        if wanted(await runs_of(client, "job")):
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 async def runs_of(client: Client, job_id: str) -> int:

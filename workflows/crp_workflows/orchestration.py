@@ -263,14 +263,21 @@ class Reasoning(JobState):
         assert self.brief is not None
         if self.job.origin is not None:
             self.dropped = dict(self.job.origin.left_out)
+        refused = ""
         while self.job.approve or self.brief.template.approve:
             assert self.plan is not None
-            self.ledger.say("approval.awaited", stage="decompose", calls=self.plan.calls_likely)
+            self.ledger.say(
+                "approval.awaited",
+                stage="decompose",
+                calls=self.plan.calls_likely,
+                refused=refused or None,
+            )
             said = await self.stages.approval(self.plan)
             try:
                 await self._change_plan(said)
             except CRPError as error:
-                self.ledger.note(f"the change of the plan by {said.by} is not possible: {error}")
+                refused = f"the change of the plan by {said.by} is not possible: {error}"
+                self.ledger.note(refused)
                 continue
             self.ledger.say(
                 "approved", stage="decompose", by=said.by, dropped=list(self.dropped) or None
