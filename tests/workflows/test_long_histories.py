@@ -52,8 +52,8 @@ async def test_to_forget_a_long_job_deletes_all_its_histories(tmp_path: Path) ->
 
 
 async def becomes(client: Client, wanted: Callable[[int], bool]) -> bool:
-    """Temporal lists histories, and deletes them, a little later."""
-    for _ in range(300):
+    """Temporal lists histories a little later, and takes half a minute to delete them."""
+    for _ in range(1_200):
         if wanted(await runs_of(client, "job")):
             return True
         await asyncio.sleep(0.1)
