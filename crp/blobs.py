@@ -1,11 +1,12 @@
 """Bytes on disk, addressed by their own sha256: payloads too big for Temporal, prompts, answers.
 
 What is stored: one file a blob, `ab/abcdef...`, never changed once it is there, and one list per
-owner, `owners/ab/...`, of the blobs that were put for it. What identifies a blob: the sha256 of its
-bytes, so equal bytes lie there once and a damaged file is noticed. What must stay true: a blob that
-`put` has returned survives a crash of the machine, a file under its final name is whole, and what
-an owner has listed outlives every other owner. Several threads and processes may use one
-directory. Touches nothing outside its directory.
+owner, `owners/ab/...`, of the blobs that were put for it, with its name in the first line. What
+identifies a blob: the sha256 of its bytes, so equal bytes lie there once and a damaged file is
+noticed. What must stay true: a blob that `put` has returned survives a crash of the machine (unless
+it was put as one that need not), a file under its final name is whole, and what an owner has listed
+outlives every other owner. Several threads and processes may use one directory. Touches nothing
+outside its directory.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from crp.errors import NotFound, StoreError, StoreUnavailable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OWNER = "owner:"
 _ABANDONED_AFTER = 3600.0
 """Seconds after which an unfinished file can only be what a killed process left."""
 
@@ -36,11 +39,12 @@ class BlobStore:
             self._unfinished.mkdir(parents=True, exist_ok=True)
             _sweep(self._unfinished)
 
-    def put(self, data: bytes, owner: str = "") -> str:
+    def put(self, data: bytes, owner: str = "", *, durable: bool = True) -> str:
         """Store bytes and return their sha256 in hex; they are on disk when it returns.
 
-        `owner` is whom `let_go` is told: a job's id. Raises StoreUnavailable when the disk is full
-        or can not be written.
+        `owner` is whom `let_go` is told: a job's id. What is not `durable` is given to the system
+        but not waited for: a crash of the machine may lose it, one of this process does not.
+        Raises StoreUnavailable when the disk is full or can not be written.
         """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
@@ -49,7 +53,7 @@ class BlobStore:
                 self._list(owner, sha256)
             # A wrong size is a file that was damaged from outside: writing it again heals it.
             if not _has_size(path, len(data)):
-                write_durably(path, data, self._unfinished)
+                write_durably(path, data, self._unfinished, wait=durable)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -58,7 +62,7 @@ class BlobStore:
         Raises NotFound when they are not there, StoreError when the file is damaged.
         """
         # A reference comes from outside: only a hash may become part of a path.
-        if not _SHA256.fullmatch(sha256):
+        if not _is_sha256(sha256):
             raise NotFound(f"{sha256[:80]!r} is not a sha256")
         try:
             with _unavailable(self.directory, "read from"):
@@ -69,9 +73,9 @@ class BlobStore:
             raise StoreError(f"the blob {sha256} in {self.directory} is damaged")
         return data
 
-    def put_text(self, text: str, owner: str = "") -> str:
+    def put_text(self, text: str, owner: str = "", *, durable: bool = True) -> str:
         """Store a text and return its sha256; half a surrogate pair is kept as it is."""
-        return self.put(text.encode("utf-8", "surrogatepass"), owner)
+        return self.put(text.encode("utf-8", "surrogatepass"), owner, durable=durable)
 
     def get_text(self, sha256: str) -> str:
         """Read a text that `put_text` stored; raises what `get` raises."""
@@ -82,7 +86,7 @@ class BlobStore:
 
         Raises StoreUnavailable.
         """
-        if not _SHA256.fullmatch(sha256):
+        if not _is_sha256(sha256):
             return False
         with _unavailable(self.directory, "delete from"):
             try:
@@ -91,16 +95,26 @@ class BlobStore:
                 return False
         return True
 
-    def let_go(self, owner: str) -> int:
-        """Delete what was put for this owner and for nobody else; give how many blobs that were.
+    def owners(self, days: float) -> list[str]:
+        """Name those for whom nothing was put for so many days."""
+        limit = time.time() - days * 86400
+        with _unavailable(self.directory, "read from"):
+            lists = (self.directory / "owners").glob("*/*")
+            old = [path for path in lists if path.stat().st_mtime < limit]
+            return [owner for path in old if (owner := _owner_of(path)) is not None]
+
+    def let_go(self, *owners: str) -> int:
+        """Delete what was put for these owners and for nobody else; give how many blobs that were.
 
         A blob that somebody else puts meanwhile is kept: whoever puts lists first and looks then,
         here it is taken away first, the lists are read again, and it comes back if it is on one.
         Raises StoreUnavailable.
         """
         with _unavailable(self.directory, "delete from"):
-            own = _lines(self._owner(owner))
-            self._owner(owner).unlink(missing_ok=True)
+            lists = [self._owner(owner) for owner in owners]
+            own = set().union(*map(_lines, lists))
+            for path in lists:
+                path.unlink(missing_ok=True)
             away = {
                 sha256: self._unfinished / f"away-{sha256}"
                 for sha256 in sorted(own - self._listed())
@@ -114,7 +128,7 @@ class BlobStore:
         return len(away.keys() - wanted)
 
     def __contains__(self, sha256: str) -> bool:
-        return bool(_SHA256.fullmatch(sha256)) and self._path(sha256).exists()
+        return _is_sha256(sha256) and self._path(sha256).exists()
 
     def _path(self, sha256: str) -> Path:
         return self.directory / sha256[:2] / sha256
@@ -126,19 +140,23 @@ class BlobStore:
     def _list(self, owner: str, sha256: str) -> None:
         path = self._owner(owner)
         path.parent.mkdir(parents=True, exist_ok=True)
+        head = "" if path.exists() else f"{_OWNER}{quote(owner, errors='surrogatepass')}\n"
         with path.open("ab", buffering=0) as file:  # one write: lines of others stay whole
-            file.write(f"{sha256}\n".encode())
+            file.write(f"{head}{sha256}\n".encode())
 
     def _listed(self) -> set[str]:
         lists = (self.directory / "owners").glob("*/*")
         return set().union(*map(_lines, lists))
 
 
-def write_durably(path: Path, data: bytes, unfinished_in: Path | None = None) -> None:
+def write_durably(
+    path: Path, data: bytes, unfinished_in: Path | None = None, *, wait: bool = True
+) -> None:
     """Write a file so that it is either whole under its name or not there, also after a crash.
 
     Until it is whole it lies in `unfinished_in` (same file system; its own folder by default).
-    Raises OSError; nothing is left behind then.
+    Raises OSError; nothing is left behind then. Without `wait` all that is only so when the system
+    has come to write it.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,13 +168,15 @@ def write_durably(path: Path, data: bytes, unfinished_in: Path | None = None) ->
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if wait:
+                os.fsync(file.fileno())
         os.replace(unfinished, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
         raise
-    _sync_directory(path.parent)
+    if wait:
+        _sync_directory(path.parent)
 
 
 @contextlib.contextmanager
@@ -171,9 +191,21 @@ def _unavailable(directory: Path, verb: str) -> Iterator[None]:
 
 def _lines(path: Path) -> set[str]:
     try:
-        return {line for line in path.read_text("ascii", "replace").split() if len(line) == 64}
+        return {line for line in path.read_text("ascii", "replace").split() if _is_sha256(line)}
     except FileNotFoundError:
         return set()
+
+
+def _owner_of(path: Path) -> str | None:
+    with path.open("rb") as file:
+        head = file.readline(10_000).decode("ascii", "replace").strip()
+    if not head.startswith(_OWNER):
+        return None
+    return unquote(head.removeprefix(_OWNER), errors="surrogatepass")
+
+
+def _is_sha256(text: str) -> bool:
+    return bool(_SHA256.fullmatch(text))
 
 
 def _moved(path: Path, to: Path) -> bool:

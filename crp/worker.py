@@ -31,6 +31,7 @@ from temporalio.worker import (
 )
 
 from crp.blobs import BlobStore
+from crp.collecting import collect
 from crp.config import Settings
 from crp.models import ModelProfile
 from crp.release import installed
@@ -88,6 +89,8 @@ async def running(settings: Settings, client: Client, role: Role = "all") -> Asy
             ours = tools(settings)
             # Answers are looked up only while the history of their job can still ask for them.
             ours.answers.prune(settings.embedded.retention_days)
+            collecting = collect(client, ours.blobs, settings.embedded.retention_days)
+            stack.callback(asyncio.create_task(collecting).cancel)
             stack.push_async_callback(ours.models.aclose)
             profiles, paces = settings.profiles(), settings.paces()
             workers = work_workers(client, ours, profiles, threads, paces)

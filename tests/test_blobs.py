@@ -186,6 +186,18 @@ def test_letting_go_deletes_what_nobody_else_put(tmp_path: Path) -> None:
     assert ours not in blobs
 
 
+def test_owners_are_known_by_name_when_nothing_was_put_for_them_for_long(tmp_path: Path) -> None:
+    blobs = BlobStore(tmp_path)
+    for owner in ("old/job \ud800", "young"):
+        blobs.put(b"one", owner)
+        blobs.put(b"two", owner)
+    for path in (tmp_path / "owners").glob("*/*"):
+        if b"old" in path.read_bytes():
+            os.utime(path, (0, 0))
+    assert blobs.owners(1) == ["old/job \ud800"]
+    assert blobs.let_go(*blobs.owners(1), "young") == 2
+
+
 @pytest.mark.parametrize("after", [0, 1])
 def test_what_is_put_while_another_owner_lets_go_is_there(
     tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
