@@ -48,7 +48,9 @@ async def _asked(tools: Tools, brief: Brief, call: Call) -> Attempt:
     heartbeat = activity.heartbeat if activity.in_activity() else None
     keep = partial(tools.blobs.put_text, owner=brief.job.job_id)
     async with beating(heartbeat):  # a context of megabytes takes seconds to choose from
-        sealed, prompt, prompt_sha = await asyncio.to_thread(_prompt, brief, call, keep)
+        # For people who look at the job later: not worth a wait for the disk before each call.
+        put = partial(keep, durable=False)
+        sealed, prompt, prompt_sha = await asyncio.to_thread(_prompt, brief, call, put)
     request = _request(sealed, profile, brief)
     about: dict[str, Any] = {
         **known(call),
@@ -107,8 +109,7 @@ async def _of_origin(tools: Tools, call: Call, key: AnswerKey) -> Dispatched | N
 
 def step_id(call: Call) -> str:
     """The planned step's id: `profile/Vue` in a fan-out, `outer>inner/Vue` inside of a `use`."""
-    own = call.step if call.item is None else f"{call.step}/{call.item}"
-    return f"{call.within}>{own}" if call.within else own
+    return f"{call.within}>{call.step_id}" if call.within else call.step_id
 
 
 def known(call: Call) -> dict[str, Any]:

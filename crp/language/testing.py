@@ -22,7 +22,6 @@ from crp.language.schema import Check, Template
 from crp.language.source import Node, Source
 from crp.models import Capability, JobStatus, Wire
 
-ANY_ITEM = "*"
 RECORDED = ("critique", "judge", "answer", "probe", "outline")
 """What can be recorded beside lists and steps."""
 

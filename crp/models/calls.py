@@ -129,6 +129,11 @@ class Call(Wire):
     seconds: float | None = None
     """What is left of the job's time: when it is over, a call that failed is not tried again."""
 
+    @property
+    def step_id(self) -> str:
+        """The planned step's id: `profile/Vue` in a fan-out."""
+        return self.step if self.item is None else f"{self.step}/{self.item}"
+
 
 class Attempt(Wire):
     """One model call made for a step, with everything that is worth knowing about it."""

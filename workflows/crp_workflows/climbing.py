@@ -244,11 +244,10 @@ async def _asked_judge(state: JobState, call: Call, question: str, text: str) ->
 
 def _tell_unanswered(state: JobState, call: Call, error: ModelError) -> None:
     """Keep an attempt that never got an answer: it explains why the job failed."""
-    step = call.step if call.item is None else f"{call.step}/{call.item}"
     state.ledger.tried(
         Attempt(
             stage=call.stage,
-            step=state.ledger.path(step),
+            step=state.ledger.path(call.step_id),
             part=call.part,
             number=call.number,
             round=call.round,

@@ -34,7 +34,7 @@ from crp_workflows import activation
 from crp_workflows.changes import asked_anew, job_as_wanted, left_out, library_as_wanted
 from crp_workflows.climbing import asked, climb, judged_candidate
 from crp_workflows.finding import find_lists, outline
-from crp_workflows.running import run_step, step_id
+from crp_workflows.running import run_step
 from crp_workflows.state import JobState
 
 MOST_PARTS = 3
@@ -365,7 +365,7 @@ class Reasoning(JobState):
         own = {"inputs": inputs if isinstance(inputs, dict) else {}, "template": template}
         task = self.job.task.model_copy(update={"text": text, "complexity": None, **own})
         job = self.job.model_copy(update={"task": task})
-        within = self.ledger.path(step_id(call))
+        within = self.ledger.path(call.step_id)
         part = Reasoning(job, self.library, self.stages, self, within)
         part.reading, part.sampled_at = self.reading, self.sampled_at
         return part

@@ -48,11 +48,6 @@ async def run_step(
             _finish(job, planned, _ended(await job.stages.render(job.brief, call)))
 
 
-def step_id(call: Call) -> str:
-    """The planned step's id: `profile/Vue` in a fan-out."""
-    return call.step if call.item is None else f"{call.step}/{call.item}"
-
-
 def _missing(job: JobState, planned: PlannedStep) -> list[str]:
     must = [n for n in planned.needs if n not in planned.optional_needs]
     return [n for n in must if not job.ledger.steps[n].fulfilled]
@@ -90,7 +85,7 @@ async def _holds(job: JobState, call: Call, part: str) -> bool:
     assert job.brief is not None
     decided = await job.stages.render(job.brief, call.model_copy(update={"part": part}))
     if decided.error:
-        job.ledger.note(f"{step_id(call)}: its {part} can not be decided: {decided.error}")
+        job.ledger.note(f"{call.step_id}: its {part} can not be decided: {decided.error}")
     return decided.value is True
 
 

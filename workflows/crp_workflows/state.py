@@ -133,8 +133,7 @@ class JobState:
             return True
         if call.stage != "execute":
             return False
-        path = self.ledger.path(call.step if call.item is None else f"{call.step}/{call.item}")
-        return path.split(">")[0] in self.root.fresh
+        return self.ledger.path(call.step_id).split(">")[0] in self.root.fresh
 
     @property
     def profile(self) -> ModelProfile:
