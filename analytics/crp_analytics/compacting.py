@@ -23,7 +23,7 @@ from crp_analytics.journal import SEGMENT_BYTES, encode
 ONCE = frozenset({JobFact.kind, RetrievalFact.kind})
 """Kinds whose repetition says nothing: the tables take the first."""
 
-NOTHING = encode(ForgottenFact.kind, ForgottenFact(rows={}).model_dump(mode="json"))
+NOTHING = encode(ForgottenFact.kind, ForgottenFact(rows={}))
 
 
 class Compacted(Wire):

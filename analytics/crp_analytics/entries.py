@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 _MARK = b'{"crc":"'
 _LINE = re.compile(rb'\{"crc":"([0-9a-f]{8})",("seq":(\d+),.*)', re.DOTALL)
+_PARTS = re.compile(
+    rb'"seq":(\d+),"at":"([^"]+)","kind":("(?:[^"\\]|\\.)*"),"body":(.*)\}', re.DOTALL
+)
 
 
 class Entry(NamedTuple):
@@ -23,7 +26,13 @@ class Entry(NamedTuple):
     sequence: int
     at: datetime
     kind: str
-    body: Any
+    text: bytes
+    """The body, in JSON."""
+
+    @property
+    def body(self) -> Any:
+        """The body, read."""
+        return json.loads(self.text)
 
 
 class Piece(NamedTuple):
@@ -44,9 +53,10 @@ class Piece(NamedTuple):
 
     def entry(self) -> Entry:
         """Read a whole line."""
-        data = json.loads(self.line)
-        at = datetime.fromisoformat(data["at"])
-        return Entry(data["seq"], at, data["kind"], data["body"])
+        found = _PARTS.search(self.line)
+        assert found is not None, "only whole pieces have an entry"
+        sequence, at, kind, body = found.groups()
+        return Entry(int(sequence), datetime.fromisoformat(at.decode()), json.loads(kind), body)
 
 
 def line_of(sequence: int, at: datetime, kind: str, body: str) -> bytes:

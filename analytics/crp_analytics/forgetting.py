@@ -26,7 +26,7 @@ from crp_analytics.facts import (
     from_entry,
 )
 from crp_analytics.journal import Change, encode
-from crp_analytics.rows import rows_of
+from crp_analytics.rows import every_row_of
 from crp_analytics.text import forgotten_name, name_of, sha256, utc
 
 Append = Callable[[DuckDBPyConnection, str, list[dict[str, Any]]], None]
@@ -87,7 +87,7 @@ def changes(names: Names, removed: frozenset[str]) -> Change:
         if isinstance(fact, ForgetFact):
             return None
         if _is_own(noted, names):
-            rows = blanked(rows_of(noted), names)
+            rows = blanked(every_row_of(noted), names)
             body: Any = ForgottenFact(rows=rows).model_dump(mode="json")
             return ForgottenFact.kind, encode(ForgottenFact.kind, body)
         body = without_entries(fact.model_dump(mode="json"), names)

@@ -24,6 +24,9 @@ from crp_analytics.library import Library
 
 T = TypeVar("T")
 
+MANY = 20_000
+"""Facts from which what was decided is not carried along any more, while writers never rest."""
+
 
 class Mark(NamedTuple):
     """How much of everything a group had at one time."""
@@ -38,7 +41,8 @@ class Mark(NamedTuple):
 class Group:
     """What was decided since the tables had all of it, by one group of writers or several.
 
-    It lies on top of the tables, and says the same before and after its facts come into them.
+    It lies on top of the tables, and says the same before and after its facts come into them,
+    which may happen at any time.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Group:
         """Those of the writers that are served now, each with its body as the journal writes it."""
         self.library = Library(tables, known)
         self.jobs: dict[str, Recorded] = {}
+        self._decided = 0
         self.retrievals: dict[str, RetrievalFact] = {}
         self.known = known
         self._tables = tables
@@ -59,8 +64,13 @@ class Group:
         self._since: int | None = None
 
     @property
+    def large(self) -> bool:
+        """Whether so much was decided that it is time to begin another group."""
+        return self._decided >= MANY
+
+    @property
     def tables(self) -> DuckDBPyConnection:
-        """The tables as they are: what is decided here may be missing in them."""
+        """The tables as last committed: what is decided here may be in them or not."""
         return self._tables()
 
     @property
@@ -84,7 +94,7 @@ class Group:
         StoreError when it holds what JSON can not say, such as NaN.
         """
         sequence = self.first.sequence + len(self.facts)
-        self.facts.append((fact, encode(fact.kind, fact.model_dump(mode="json"))))
+        self.facts.append((fact, encode(fact.kind, fact)))
         if isinstance(fact, CurationFact):
             self._since = -len(self.jobs)
         return self.first.model_copy(update={"sequence": sequence})
@@ -98,7 +108,8 @@ class Group:
         """Give the facts, which are in the journal now, and make room for the next writers'."""
         first, facts = self.first, self.facts
         self.facts = []
-        return [Noted(first.sequence + i, first.at, fact) for i, (fact, _) in enumerate(facts)]
+        self._decided += len(facts)
+        return [Noted(first.sequence + i, first.at, *fact) for i, fact in enumerate(facts)]
 
     def mark(self) -> Mark:
         """Give a point to go back to."""

@@ -1,19 +1,16 @@
-"""The rows of one job: which column holds what of a `JobRecord`.
+"""The rows of one job but for its lists: which column holds what of a `JobRecord`.
 
 Every function gives the rows of one table, or some columns of one, as {column: value}. Long texts
-go into `blobs` on the way. gen_ai_* and error_type are OpenTelemetry's names with dots as
-underscores: `crp.telemetry.conventions` maps them.
+go into `blobs` on the way.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from crp.models import Attempt, JobRecord, Score, StepRecord
-from crp.telemetry.conventions import answered, asked, columns
+from crp.models import JobRecord, Score
 from crp_analytics.facts import JobFact, Noted, scored_by
-from crp_analytics.text import Inline, as_json, clean, short_json, utc
+from crp_analytics.text import Inline, as_json, clean, utc
 
 Row = dict[str, Any]
 
@@ -129,136 +126,6 @@ def _match_score(record: JobRecord) -> float | None:
     return next((m.score for m in record.matches if m.template == name), None)
 
 
-def event_rows(record: JobRecord) -> list[Row]:
-    return [
-        {
-            "job_id": record.job.job_id,
-            "sequence": event.sequence,
-            "happened_at": utc(event.at),
-            "kind": event.kind,
-            "stage": event.stage,
-            "step": event.step,
-            "attempt": event.attempt,
-            "body": as_json(event.body),
-        }
-        for event in record.events
-    ]
-
-
-def step_rows(record: JobRecord, blobs: dict[str, str]) -> list[Row]:
-    queued: dict[str, float] = {}
-    for attempt in record.attempts:
-        queued[attempt.step] = queued.get(attempt.step, 0.0) + attempt.queued
-    return [
-        {"job_id": record.job.job_id, "position": i, **_step_row(step, queued, blobs)}
-        for i, step in enumerate(record.result.steps)
-    ]
-
-
-def _step_row(step: StepRecord, queued: dict[str, float], blobs: dict[str, str]) -> Row:
-    output = Inline(step.output, blobs)
-    return {
-        "step_id": step.id,
-        "template_step": step.step,
-        "item": step.item,
-        "title": step.title,
-        "status": step.status,
-        "reason": step.reason or None,
-        "scaffold_start": int(step.level_start),
-        "scaffold_end": int(step.level_end),
-        "attempts": step.attempts,
-        "quality": step.quality,
-        "output": output.text,
-        "output_characters": output.characters,
-        "output_sha256": output.sha256,
-        "value": short_json(step.value),
-        "needs": list(step.needs),
-        "started_at": utc(step.started_at),
-        "finished_at": utc(step.finished_at),
-        "run_seconds": _seconds(step.started_at, step.finished_at),
-        "queue_seconds": queued.get(step.id),
-    }
-
-
-def attempt_rows(record: JobRecord, blobs: dict[str, str]) -> list[Row]:
-    return [
-        {
-            "job_id": record.job.job_id,
-            "position": i,
-            **_call_columns(record, attempt),
-            **_check_columns(attempt),
-            **_text_columns(attempt, blobs),
-        }
-        for i, attempt in enumerate(record.attempts)
-    ]
-
-
-def _call_columns(record: JobRecord, attempt: Attempt) -> Row:
-    model = record.job.model(attempt.model)
-    return {
-        "stage": attempt.stage,
-        "step_id": attempt.step,
-        "part": attempt.part or None,
-        "attempt": attempt.number,
-        "round": attempt.round,
-        "sample": attempt.sample,
-        "scaffold_level": int(attempt.level),
-        "model_alias": attempt.model,
-        "status": attempt.status,
-        **columns(asked(model)),
-        **columns(
-            answered(
-                attempt.response_model,
-                attempt.finish_reason,
-                attempt.usage.prompt_tokens,
-                attempt.usage.completion_tokens,
-                attempt.usage.cached_tokens,
-            )
-        ),
-        "error_type": _error_type(attempt),
-        "error": attempt.error or None,
-        "cost": attempt.usage.cost,
-        "model_seconds": attempt.usage.seconds,
-        "queue_seconds": attempt.queued,
-        "time_to_first_token": attempt.time_to_first_token,
-        "replayed": attempt.replayed,
-        "started_at": utc(attempt.started_at),
-        "finished_at": utc(attempt.finished_at),
-    }
-
-
-def _check_columns(attempt: Attempt) -> Row:
-    verdicts = attempt.verdicts
-    return {
-        "quality": attempt.quality,
-        "checks_passed": [v.check for v in verdicts if v.passed],
-        "checks_failed": [v.check for v in verdicts if not v.passed],
-        "hints": [v.hint for v in verdicts if not v.passed and v.hint],
-        "verdicts": as_json([v.model_dump(mode="json") for v in verdicts]),
-    }
-
-
-def _text_columns(attempt: Attempt, blobs: dict[str, str]) -> Row:
-    output = Inline(attempt.output, blobs)
-    return {
-        "output": output.text,
-        "output_characters": output.characters,
-        "output_sha256": output.sha256,
-        "prompt_sha256": attempt.prompt_sha256 or None,
-        "raw_sha256": attempt.raw_sha256 or None,
-        "dropped": list(attempt.dropped),
-        "transport_failures": len(attempt.transport),
-        "transport": as_json([t.model_dump(mode="json") for t in attempt.transport]),
-    }
-
-
-def _error_type(attempt: Attempt) -> str | None:
-    """`error.type`: of the last transport failure, or the status when it is not ok."""
-    if attempt.status == "transport" and attempt.transport:
-        return attempt.transport[-1].kind
-    return None if attempt.status == "ok" else attempt.status
-
-
 def job_score_row(noted: Noted, record: JobRecord, score: Score) -> Row:
     return {
         "job_id": record.job.job_id,
@@ -268,7 +135,7 @@ def job_score_row(noted: Noted, record: JobRecord, score: Score) -> Row:
         "score": score.value,
         "scored_by": score.by,
         "scorer_kind": scored_by(score.by),
-        "parts": as_json([part.model_dump(mode="json") for part in score.parts]),
+        "parts": as_json(score.parts),
         "note": None,
     }
 
@@ -300,7 +167,3 @@ def price_rows(noted: Noted, record: JobRecord) -> list[Row]:
         }
         for model in record.job.models.values()
     ]
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    return (end - start).total_seconds() if start and end else None

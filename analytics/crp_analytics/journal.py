@@ -25,7 +25,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 from crp.errors import StoreError, StoreUnavailable
 from crp_analytics import segments
@@ -35,6 +35,9 @@ __all__ = ["Damage", "Entry", "Journal", "Position", "Stamp", "encode"]
 
 SEGMENT_BYTES = 32 * 1024 * 1024
 """A new segment is begun when the last one is larger."""
+
+_sync = getattr(os, "fdatasync", os.fsync)
+"""Puts the content on disk and as much about the file as is needed to read it again."""
 
 _log = logging.getLogger(__name__)
 
@@ -235,7 +238,7 @@ class Journal:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._fd, rest) :]
-        os.fsync(self._fd)
+        _sync(self._fd)
         self._size += len(data)
 
     def _cut_back(self) -> None:
@@ -277,13 +280,16 @@ class Journal:
 
 
 def encode(kind: str, body: Any) -> str:
-    """Write a body for `append`; StoreError when it is not JSON (NaN, infinity)."""
-    with contextlib.suppress(ValueError):  # it is not ASCII, or has half a character
-        text = to_json(body, inf_nan_mode="constants").decode("ascii")
+    """Write a body, a model or data, for `append`; StoreError for what JSON has not, such as NaN.
+
+    It is ASCII: half a character, which UTF-8 has not, is kept too.
+    """
+    with contextlib.suppress(ValueError):  # it has half a character
+        text = to_json(body, ensure_ascii=True).decode("ascii")
         if not ("NaN" in text or "Infinity" in text):
             return text
     try:  # slower, and exact
-        return json.dumps(body, allow_nan=False, separators=(",", ":"))
+        return json.dumps(to_jsonable_python(body), allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise StoreError(f"this {kind} can not be kept: {error}") from error
 

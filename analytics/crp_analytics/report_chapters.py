@@ -108,16 +108,16 @@ CHAPTERS = (
         ),
         change AS (
             SELECT avg(quality) FILTER (late) - avg(quality) FILTER (NOT late) AS change,
-                   t95(count(*) - 2) * sqrt(
+                   t95(count(*) - 2) * nullif(sqrt(
                        var_samp(quality) FILTER (late) / count(*) FILTER (late)
                        + var_samp(quality) FILTER (NOT late) / count(*) FILTER (NOT late)
-                   ) AS error
+                   ), 0) AS error
             FROM halves
         )
         SELECT row_number() OVER (ORDER BY period) AS place, unit, period, period AS first,
                count(*) AS jobs, count(quality) AS n, avg(quality) AS quality,
-               greatest(0, ci95_low(avg(quality), stddev_samp(quality), n)) AS quality_low,
-               least(1, ci95_high(avg(quality), stddev_samp(quality), n)) AS quality_high,
+               at_least(0, ci95_low(avg(quality), stddev_samp(quality), n)) AS quality_low,
+               at_most(1, ci95_high(avg(quality), stddev_samp(quality), n)) AS quality_high,
                any_value(change) AS change, any_value(change - error) AS change_low,
                any_value(change + error) AS change_high
         FROM (
@@ -211,7 +211,7 @@ CHAPTERS = (
         SELECT row_number() OVER (ORDER BY v.n DESC, template, model_name) AS place,
                count(*) OVER () AS of_all, template AS first, model_name AS model, v.n,
                s.input, s.output, v.tokens_per_job AS tokens,
-               greatest(0, v.tokens_low) AS tokens_low, v.tokens_high,
+               at_least(0, v.tokens_low) AS tokens_low, v.tokens_high,
                v.cost_per_job AS cost, v.cost_now_per_job AS cost_now,
                v.tokens_per_quality_point AS per_point
         FROM v_tokens_and_cost AS v
@@ -303,8 +303,8 @@ CHAPTERS = (
                    AS second,
                j.gate_orc AS orc, count(*) AS jobs, count(q.quality) AS n,
                avg(q.quality) AS quality,
-               greatest(0, ci95_low(avg(q.quality), stddev_samp(q.quality), n)) AS quality_low,
-               least(1, ci95_high(avg(q.quality), stddev_samp(q.quality), n)) AS quality_high,
+               at_least(0, ci95_low(avg(q.quality), stddev_samp(q.quality), n)) AS quality_low,
+               at_most(1, ci95_high(avg(q.quality), stddev_samp(q.quality), n)) AS quality_high,
                any_value(j.gate_reason) AS reason
         FROM jobs AS j JOIN v_job_quality AS q USING (job_id)
         WHERE j.gate_rule IS NOT NULL

@@ -51,11 +51,9 @@ def _money(value: float) -> str:
 
 
 def interval(low: Any, high: Any, form: str) -> str:
-    """Write an interval; there is none below two values, and none of values without a spread."""
+    """Write an interval; there is none below two values, and none where all are alike."""
     if low is None or high is None:
-        return "too few"
-    if low == high:
-        return "all alike"
+        return "not known"
     return f"{number(low, form)} to {number(high, form)}"
 
 
@@ -66,8 +64,10 @@ def plural(count: int, thing: str) -> str:
 
 def verdict(low: Any, high: Any, n: int) -> str:
     """Say what an effect with its interval shows."""
-    if low is None or high is None or n < FEWEST:
+    if n < FEWEST:
         return f"can not be told: n = {n} is too few"
+    if low is None or high is None:
+        return f"can not be told: of n = {n} all are alike"
     if low > 0:
         return f"helps{small(n)}"
     if high < 0:

@@ -10,7 +10,6 @@ decision, which the store journals once per job. Reads the tables, writes nothin
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
@@ -18,7 +17,8 @@ from duckdb import DuckDBPyConnection
 from crp.models import Evidence, Example, Offer, ReasoningTrace, Retrieved, Wire
 from crp_analytics.facts import RetrievalFact
 from crp_analytics.index import Index
-from crp_analytics.reading import traces_by_id, usage_counts
+from crp_analytics.journal import encode
+from crp_analytics.reading import usage_counts
 from crp_analytics.words import words
 
 EVIDENCE_JOBS = 5
@@ -71,8 +71,7 @@ class Similar(Wire):
 
 def identity(trace: ReasoningTrace) -> str:
     """Give the same string for traces with the same task type, summary and steps."""
-    steps = [step.model_dump(mode="json") for step in trace.steps]
-    parts = json.dumps([trace.task_type, trace.task_summary, steps], sort_keys=True)
+    parts = encode("trace", [trace.task_type, trace.task_summary, trace.steps])
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -106,7 +105,8 @@ def evidence(
 ) -> Evidence | None:
     """Give the mean lift of the chain over the probe, with Student's 95% interval of the mean.
 
-    None under 5 jobs with this exact template and model in which both were scored.
+    None under 5 jobs with this exact template and model in which both were scored. Where all lifts
+    are alike, the gate goes by that: both ends are the mean.
     """
     found = connection.execute(EVIDENCE, [template_sha256, model_name]).fetchall()[0]
     jobs, lift, low, high = found
@@ -156,16 +156,6 @@ def rank_by_sql(connection: DuckDBPyConnection, request: Request) -> Ranking:
     }
     rows = connection.execute(RANK, values).fetchall()
     return Ranking([Place(*row[:3]) for row in rows], rows[0][3] if rows else 0)
-
-
-def similar(connection: DuckDBPyConnection, index: Index, request: Request) -> list[Similar]:
-    """Say what a job with this task would find, and why. Nothing is counted."""
-    places = rank(connection, index, request).places
-    traces = traces_by_id(connection, [place.trace_id for place in places])
-    return [
-        similar_to(request, number, place, traces[place.trace_id])
-        for number, place in enumerate(places, 1)
-    ]
 
 
 def similar_to(request: Request, number: int, place: Place, trace: ReasoningTrace) -> Similar:
@@ -260,8 +250,9 @@ LIMIT $limit
 """
 
 EVIDENCE = """
-SELECT count(*) AS jobs, avg(lift) AS lift, ci95_low(avg(lift), stddev_samp(lift), count(*)),
-       ci95_high(avg(lift), stddev_samp(lift), count(*))
+SELECT count(*) AS jobs, avg(lift) AS mean,
+       coalesce(ci95_low(mean, stddev_samp(lift), count(*)), mean),
+       coalesce(ci95_high(mean, stddev_samp(lift), count(*)), mean)
 FROM (
     SELECT chain_quality - probe_quality AS lift
     FROM jobs

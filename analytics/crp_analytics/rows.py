@@ -1,7 +1,8 @@
-"""The mapping from facts to rows: the one place that knows which column holds what.
+"""The mapping from facts to rows: with its two parts, the one place that knows what a column holds.
 
-`rows_of` gives the rows that a fact adds, by table, each as {column: value}; those of a job are in
-`job_rows`. Columns are documented in migrations/*.sql.
+`rows_of` gives the rows that a fact adds, by table, each as {column: value}. Those of a job are in
+`job_rows`, and those of a job's lists in `list_rows`: DuckDB makes them. Columns are documented in
+migrations/*.sql.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crp.models import JobRecord, ReasoningTrace
+from crp_analytics import list_rows
 from crp_analytics.facts import (
     CurationFact,
     ForgetFact,
@@ -18,20 +20,18 @@ from crp_analytics.facts import (
     Noted,
     RetrievalFact,
     ScoreFact,
+    document,
     scored_by,
 )
 from crp_analytics.job_rows import (
     Row,
-    attempt_rows,
-    event_rows,
     job_row,
     job_score_row,
     price_rows,
-    step_rows,
     template_rows,
 )
 from crp_analytics.retrieval import identity
-from crp_analytics.text import as_json, clean, from_unix, sha256, utc
+from crp_analytics.text import Inline, as_json, clean, from_unix, sha256, utc
 from crp_analytics.words import words
 
 Rows = dict[str, list[Row]]
@@ -41,8 +41,14 @@ CONTENT_ADDRESSED = {"blobs": "sha256", "template_versions": "sha256"}
 """Tables that hold each thing once, and the column that says which one it is."""
 
 
+def every_row_of(noted: Noted) -> Rows:
+    """Give the rows that a fact adds, by table, those that DuckDB makes too."""
+    lists = list_rows.rows([document(noted)]) if isinstance(noted.fact, JobFact) else {}
+    return {**rows_of(noted), **lists}
+
+
 def rows_of(noted: Noted) -> Rows:
-    """Give the rows that a fact adds, by table."""
+    """Give the rows that a fact adds, by table, but those of a job's lists."""
     fact = noted.fact
     if isinstance(fact, JobFact):
         return _of_job(noted, fact)
@@ -64,18 +70,18 @@ def rows_of(noted: Noted) -> Rows:
 def _of_job(noted: Noted, fact: JobFact) -> Rows:
     record = fact.record
     blobs = {sha256(text): clean(text) for text in record.blobs.values()}
+    outputs = [step.output for step in record.result.steps]
+    for output in [*outputs, *(attempt.output for attempt in record.attempts)]:
+        Inline(output, blobs)
     trace = record.trace if fact.stored else None
     rows: Rows = {
         "jobs": [job_row(noted, fact, blobs)],
-        "events": event_rows(record),
-        "steps": step_rows(record, blobs),
-        "attempts": attempt_rows(record, blobs),
         "scores": [job_score_row(noted, record, score) for score in record.result.scores],
         **(_of_trace(noted, trace, record.job.job_id, _tokens(record)) if trace else {}),
         "template_versions": template_rows(noted, record),
         "prices": price_rows(noted, record),
     }
-    # Last: the other rows put their long texts here.
+    # Last: the job's row puts its long texts here.
     rows["blobs"] = [
         {"sha256": key, "characters": len(text), "body": text, "journal_sequence": noted.sequence}
         for key, text in blobs.items()
@@ -100,7 +106,7 @@ def _trace_row(noted: Noted, trace: ReasoningTrace) -> Row:
         "journal_sequence": noted.sequence,
         "task_type": trace.task_type,
         "task_summary": trace.task_summary,
-        "steps": as_json([step.model_dump(mode="json") for step in trace.steps]),
+        "steps": as_json(trace.steps),
         "model_class": trace.model_class,
         "quality_score": trace.quality_score,
         "created_at": from_unix(trace.created_at),
@@ -118,12 +124,11 @@ def _trace_row(noted: Noted, trace: ReasoningTrace) -> Row:
 
 def _of_retrieval(noted: Noted, fact: RetrievalFact) -> Rows:
     run = fact.model_dump(exclude={"offers", "evidence"})
-    evidence = fact.evidence.model_dump() if fact.evidence else None
     run |= {
         "journal_sequence": noted.sequence,
         "retrieved_at": utc(noted.at),
         "found": len(fact.offers),
-        "evidence": as_json(evidence),
+        "evidence": as_json(fact.evidence),
     }
     offers = [
         {

@@ -8,7 +8,7 @@ What must stay true: what was acknowledged is in the journal; the tables are the
 journal up to `journal_position`, each once; whoever reads sees all that was acknowledged; nobody
 but the owner opens `traces.duckdb`.
 
-A store may be shared by threads: `tables` has the one lock and groups the writers.
+A store may be shared by threads: `tables` has the locks and groups the writers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from crp_analytics.facts import JobFact, from_entry
 from crp_analytics.group import Group
 from crp_analytics.journal import Damage, Journal
 from crp_analytics.publish import Published, publish
-from crp_analytics.retrieval import Request, Similar
+from crp_analytics.retrieval import Request
 from crp_analytics.scoring import Scored
 from crp_analytics.sql import Table
 from crp_analytics.tables import Tables
@@ -172,14 +172,6 @@ class TraceStore:
             return retrieval.shown(fact, reading.traces_by_id(group.connection, ids))
 
         return self._write(decide)
-
-    def similar(
-        self, task: str, task_type: str, model_class: str, limit: int, min_quality: float
-    ) -> list[Similar]:
-        """Say what a job with this task would find, and why; nothing is counted."""
-        request = Request("", task, task_type, model_class, "", "", limit, min_quality, 0.0)
-        with self._used() as connection:
-            return retrieval.similar(connection, self._tables.index.now(connection), request)
 
     def add_trace(self, trace: ReasoningTrace) -> bool:
         """Put a trace into the library; False when it or an identical one is there already."""

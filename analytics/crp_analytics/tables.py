@@ -2,8 +2,11 @@
 
 What must stay true: a fact is in the journal before whoever brought it is answered; the tables are
 the facts of the journal up to `journal_position`; what waits to be put into them is put there
-before anybody reads them; tables that turn out to be damaged are made again. Every use holds one
-lock; writers that meet are committed together.
+before anybody reads them; tables that turn out to be damaged are made again.
+
+Two locks, taken in this order: `_lock` for every use, so writers that meet are committed together;
+`_at_tables` for `_connection`. A thread that puts what waits into the tables holds the second
+only: writers go on meanwhile, and look into the tables as they were last committed.
 
 Facts wait because a batch of them costs little more than one: until somebody reads, until there
 are many, or for a moment. When the tables can not be written (their disk is full), they wait on,
@@ -53,16 +56,17 @@ class Tables:
         self.journal: Journal | None = None
         self.index = KeptIndex(directory)
         self._lock = threading.RLock()
+        self._at_tables = threading.RLock()
         self._writers = Writers(self._lock, self._begin, self._commit)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._snapshots: Snapshots | None = None
         self._group: Group | None = None
-        self._waiting = Waiting(self._settle)
+        self._waiting = Waiting(self._go_on)
         self._closed = False
         self._owner = Owner(made(directory)) if directory else None
         try:
             self.journal = Journal(directory / "journal") if directory else None
-            self._connection = open_database(directory, self.journal)
+            self._open()
             if unfinished := erasing.pending(directory):
                 self.forget(unfinished)
         except BaseException:
@@ -81,13 +85,14 @@ class Tables:
                 _log.warning("the tables are behind the journal when the store closes: %s", error)
             self._closed, self._group = True, None
             self.index.save(self._connection)
+            self._committed.close()
             self._connection.close()  # checkpoints
             self._let_go()
 
     @contextmanager
     def used(self) -> Iterator[DuckDBPyConnection]:
         """Give the connection, with everything that was acknowledged in its tables."""
-        with self._lock, clear_errors(self.directory):
+        with self._lock, self._at_tables, clear_errors(self.directory):
             if self._closed:
                 raise StoreError("the trace store is closed")
             connection = self._connection
@@ -167,25 +172,28 @@ class Tables:
         """Change the files while nobody has them open."""
         assert self.directory is not None
         self.index.drop()
-        with contextlib.suppress(duckdb.Error):  # what it could not write, the journal has
-            self._connection.close()
+        for connection in (self._committed, self._connection):
+            with contextlib.suppress(duckdb.Error):  # what it could not write, the journal has
+                connection.close()
         change(self.directory)
-        self._connection = open_database(self.directory, self.journal)
+        self._open()
         self._waiting.clear()  # they have caught up from the journal
         self._group = None
+
+    def _open(self) -> None:
+        self._connection = open_database(self.directory, self.journal)
+        self._committed = self._connection.cursor()
+        """What writers look into: the tables without what is being put into them."""
 
     # -- groups of writers ------------------------------------------------------------------------
 
     def _begin(self) -> Group:
         """Go on with the group whose facts wait; begin one when the tables have everything."""
-        if self._group is None or self._waiting.full:
+        if self._group is None or self._group.large or self._waiting.full:
             self._settle()
-        elif self._waiting.due:
-            with contextlib.suppress(StoreError):  # whoever reads is told, writers when it is full
-                self._settle()
         if self._group is None or not self._waiting:
-            known = self._group.known if self._group else Known.of(self._connection)
-            self._group = Group(lambda: self._connection, self._settle, known)
+            known = self._group.known if self._group else Known.of(self._committed)
+            self._group = Group(lambda: self._committed, self._settle, known)
         self._group.begin(Receipt(sequence=self._last() + 1, at=datetime.now(UTC)))
         return self._group
 
@@ -202,12 +210,20 @@ class Tables:
     def _last(self) -> int:
         if self.journal is not None:
             return self.journal.last
-        return self._waiting.last or projection.position(self._connection)
+        return self._waiting.last or projection.position(self._committed)
 
     def _settle(self) -> DuckDBPyConnection:
-        """Put what waits into the tables."""
-        with self.used() as connection:
-            return connection
+        """Put what waits into the tables; give them as they are then."""
+        with self.used():
+            return self._committed
+
+    def _go_on(self) -> None:
+        """Put a batch of what waits into the tables, beside the writers."""
+        try:
+            with self._at_tables:
+                self._waiting.apply(self._connection, batches=1)
+        except (duckdb.Error, OSError):
+            self._settle()  # with all to itself it can mend the tables, or say what is wrong
 
     # -- places -----------------------------------------------------------------------------------
 

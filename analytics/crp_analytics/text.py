@@ -8,6 +8,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import to_json, to_jsonable_python
+
 INLINE = 4096
 """Characters of an output that stand in its row; a longer text lies whole in blobs."""
 
@@ -37,14 +39,13 @@ def name_of(digest: str) -> str:
 
 
 def as_json(value: Any) -> str | None:
-    """Write a value for a JSON column; None stays NULL."""
-    return None if value is None else clean(_encode(value))
-
-
-def short_json(value: Any) -> str | None:
-    """Write a value for a JSON column, or NULL when it is long: the output has it too."""
-    text = as_json(value)
-    return text if text is not None and len(text) <= INLINE else None
+    """Write a value, a model or several too, for a JSON column; None stays NULL."""
+    if value is None:
+        return None
+    try:
+        return to_json(value).decode()
+    except ValueError:  # it has half a character
+        return clean(_encode(to_jsonable_python(value)))
 
 
 def utc(moment: datetime | None) -> datetime | None:

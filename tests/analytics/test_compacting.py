@@ -14,8 +14,8 @@ from crp_analytics.compacting import compact
 from crp_analytics.facts import JobFact
 from crp_analytics.journal import Entry, Journal, encode
 from crp_analytics.store import TraceStore
+from tests.analytics.broken import fill, flip
 from tests.analytics.samples import record
-from tests.analytics.test_crash import fill, flip
 
 Dump = Callable[[TraceStore], dict[str, list[str]]]
 

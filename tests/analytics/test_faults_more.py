@@ -15,8 +15,8 @@ import pytest
 from crp.errors import StoreUnavailable
 from crp_analytics import rebuilding
 from crp_analytics.store import TraceStore
+from tests.analytics.broken import fill, python
 from tests.analytics.samples import RETRIEVE, record
-from tests.analytics.test_crash import fill, python
 
 Dump = Callable[[TraceStore], dict[str, list[str]]]
 
@@ -39,7 +39,7 @@ FILLED = """
 import sys, time
 from pathlib import Path
 from crp_analytics.store import TraceStore
-from tests.analytics.test_crash import fill
+from tests.analytics.broken import fill
 store = TraceStore.open(Path(sys.argv[1]))
 fill(store)
 print("now", flush=True)
@@ -90,7 +90,7 @@ def test_a_disk_without_room_is_said_and_the_owner_goes_on_when_there_is_some(
         return True
 
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(10_000_000))
+    ballast.write_bytes(bytes(16_000_000))  # so that later there is room for tables of the journal
     with TraceStore.open(small_disk / "store") as store:
         assert not write(store, "first", 500)
         assert not write(store, "still", 1)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from crp.models import ReasoningTrace
 from crp_analytics import bits, index_file, projection, schema, shelf
 from crp_analytics import index as index_module
+from crp_analytics.comparing import compare
 from crp_analytics.facts import (
     CurationFact,
     Fact,
@@ -28,10 +29,10 @@ from crp_analytics.facts import (
 )
 from crp_analytics.index import Index
 from crp_analytics.index_file import NAME, Damaged, KeptIndex, read, write
-from crp_analytics.retrieval import Ranking, Request, rank, rank_by_sql, similar
+from crp_analytics.retrieval import Ranking, Request, rank, rank_by_sql
 from crp_analytics.store import TraceStore
 from crp_analytics.text import forgotten_name, sha256
-from tests.analytics.samples import START, trace
+from tests.analytics.samples import RETRIEVE, START, trace
 
 WORDS = ["react", "vue", "svelte", "compare", "large", "small", "cost", "speed", "a", "b", "c"]
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
@@ -239,8 +240,7 @@ def test_a_search_in_a_large_library_says_at_least(empty: Tables) -> None:
 
 def test_the_reasons_for_a_rank_are_told(empty: Tables) -> None:
     empty.happen("add", trace("compare react and vue", model_class="7B+", trace_id="t"))
-    index = followed(empty.connection)
-    (found,) = similar(empty.connection, index, request("Compare React, Vue, Svelte"))
+    (found,) = compare(empty.connection, request("Compare React, Vue, Svelte")).found
     assert found.shared_words == ("compare", "react", "vue")
     assert (found.task_words, found.whole, found.similarity) == (4, 5, 0.6)
     assert (found.same_type, found.same_class, found.rank) == (True, False, 1)
@@ -369,12 +369,13 @@ def test_a_full_disk_costs_the_file_and_not_the_answer(empty: Tables, tmp_path: 
 
 @pytest.mark.usefixtures("small")
 def test_a_store_saves_its_index_when_it_is_closed(directory: Path) -> None:
+    wanted = {**RETRIEVE, "min_quality": 0.0}
     with TraceStore.open(directory) as store:
         store.add_trace(trace("compare react and vue"))
         assert not (directory / NAME).exists(), "nobody has searched yet"
-        assert len(store.similar("compare react", "comparison", "", 3, 0.0)) == 1
+        assert len(store.retrieve("j1", "compare react", **wanted).offers) == 1
         (directory / NAME).unlink()
         store.add_trace(trace("compare react and svelte"))
         with mock.patch.object(index_file, "WORTH_SAVING", 2):
-            assert len(store.similar("compare react", "comparison", "", 3, 0.0)) == 2
+            assert len(store.retrieve("j2", "compare react", **wanted).offers) == 2
     assert len(read(directory / NAME)[0]) == 2

@@ -211,7 +211,7 @@ def test_a_write_that_fails_is_worth_another_try(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", no_space)
+        patch.setattr("crp_analytics.journal._sync", no_space)
         with pytest.raises(StoreUnavailable, match="No space left on device"):
             keep(journal, "unsure")
     assert StoreUnavailable.retryable

@@ -132,15 +132,19 @@ def test_one_job_claims_nothing(store: TraceStore) -> None:
 
 def test_a_lift_is_called_one_only_when_its_interval_is_above_zero(store: TraceStore) -> None:
     for number in range(30):
-        scores = (Score(candidate="probe", value=0.5), Score(candidate="joined", value=0.8))
-        unsure = (scores[0], Score(candidate="joined", value=0.2 + 0.6 * (number % 2)))
-        for kind, these in (("sure", scores), ("unsure", unsure)):
+        probe, odd = Score(candidate="probe", value=0.5), number % 2
+        sure, unsure, alike = (
+            (probe, Score(candidate="joined", value=value))
+            for value in (0.8 + 0.1 * odd, 0.2 + 0.6 * odd, 0.8)
+        )
+        for kind, these in (("sure", sure), ("unsure", unsure), ("alike", alike)):
             job = f"{kind}-{number}"
             kept = trace(f"t {job}", trace_id=job, task_type=kind)
             store.record(record(job, trace=kept, result=result(job, scores=these)))
     rows = dict(re.findall(r'<th scope="row">(\w+)</th>.*?<td>([^<]+)</td></tr>', made(store)))
     assert rows["sure"] == "helps"
     assert rows["unsure"] == "can not be told yet: the interval holds 0"
+    assert rows["alike"] == "can not be told: of n = 30 all are alike"
 
 
 def test_a_hold_out_arm_of_two_jobs_proves_nothing(store: TraceStore) -> None:

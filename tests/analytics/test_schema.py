@@ -20,7 +20,7 @@ from crp_analytics.facts import (
     RetrievalFact,
     ScoreFact,
 )
-from crp_analytics.rows import rows_of
+from crp_analytics.rows import every_row_of
 from crp_analytics.schema import Migration, migrations
 from crp_analytics.store import TraceStore
 from tests.analytics.samples import START, record
@@ -52,7 +52,7 @@ def test_every_column_of_every_table_is_filled_by_the_mapping(store: TraceStore)
     wanted = {table: set(columns) for table, columns in found}
     given: dict[str, set[str]] = {}
     for fact in FACTS:
-        for table, rows in rows_of(Noted(1, START, fact)).items():
+        for table, rows in every_row_of(Noted(1, START, fact)).items():
             for row in rows:
                 assert given.setdefault(table, set(row)) == set(row)
     assert given == {table: names - SET_LATER.get(table, set()) for table, names in wanted.items()}

@@ -8,11 +8,22 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from crp.errors import NotFound, StoreError, UsageError
-from crp.models import Attempt, JobRecord, JobStatus, MetaLearningConfig, StepRecord, Usage
+from crp.models import (
+    Attempt,
+    JobRecord,
+    JobStatus,
+    MetaLearningConfig,
+    ReasoningStep,
+    StepRecord,
+    Usage,
+)
+from crp_analytics.facts import KINDS
 from crp_analytics.store import TraceStore
 from tests.analytics.samples import RETRIEVE, record, result, trace
 
@@ -118,6 +129,25 @@ def test_nan_anywhere_in_a_record_is_refused_and_the_others_are_kept(store: Trac
             store.record(wrong)
     store.record(record("good"))
     assert [job["job_id"] for job in store.jobs()] == ["good"]
+
+
+def test_no_model_in_a_fact_writes_nan_as_null() -> None:
+    """It would be taken, and could not be read again."""
+    found: set[type[BaseModel]] = set()
+
+    def look(kind: Any) -> None:
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in found:
+            found.add(kind)
+            for field in kind.model_fields.values():
+                look(field.annotation)
+        for part in get_args(kind):
+            look(part)
+
+    for fact in KINDS.values():
+        look(fact)
+    silent = {model for model in found if model.model_config.get("ser_json_inf_nan") is None}
+    assert Usage in found
+    assert silent == {MetaLearningConfig, ReasoningStep}, "their numbers have bounds, or none"
 
 
 def test_a_wrong_record_among_many_writers_fails_alone(store: TraceStore) -> None:

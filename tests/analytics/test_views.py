@@ -40,6 +40,16 @@ def test_one_job_has_no_interval(store: TraceStore) -> None:
     assert (found["n"], found["quality"], found["quality_low"]) == (1, 0.8, None)
 
 
+def test_jobs_that_are_all_alike_have_no_interval(store: TraceStore) -> None:
+    for number in range(3):
+        store.record(scored(f"j{number}", 0.4, 0.8))
+    found = rows(store, "FROM v_quality_by_template")[0]
+    assert (found["n"], found["quality"]) == (3, pytest.approx(0.8))
+    assert (found["quality_low"], found["quality_high"]) == (None, None)
+    store.record(scored("other", 0.4, 0.9))
+    assert rows(store, "FROM v_quality_by_template")[0]["quality_low"] < 0.8
+
+
 def test_few_shot_effect_compares_with_those_held_out_and_nobody_else(store: TraceStore) -> None:
     store.add_trace(trace())
     arms = (("shown", 0.0, (0.8, 1.0)), ("held", 1.0, (0.5, 0.7)))

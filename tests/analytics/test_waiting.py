@@ -39,6 +39,15 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    for _ in range(3000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
 # -- when ----------------------------------------------------------------------------------------
 
 
@@ -57,6 +66,7 @@ def test_many_jobs_do_not_wait_for_a_reader(
     monkeypatch.setattr(projection, "BATCH", 4)
     for number in range(10):
         store.record(record(f"j{number}", task=f"task {number}"))
+    until(lambda: len(batches) == 2)
     assert batches == [4, 4]
 
 
@@ -77,10 +87,7 @@ def test_after_a_moment_they_are_in_the_tables_without_a_reader(
     with TraceStore.open(directory) as store:
         for number in range(2):
             store.record(record(f"j{number}"))
-            for _ in range(1000):
-                if sum(batches) > number:
-                    break
-                time.sleep(0.01)
+            until(lambda: sum(batches) > number)  # noqa: B023
         assert sum(batches) == 2
 
 
@@ -164,6 +171,45 @@ def test_all_of_a_write_are_kept_or_none(store: TraceStore) -> None:
     assert [one.duplicate for one in said] == [False, True, False]
     assert [one.receipt.sequence for one in said if one.receipt] == [1, 1, 2]
     assert len(store.jobs()) == 2
+
+
+# -- meanwhile -----------------------------------------------------------------------------------
+
+
+def test_writers_do_not_wait_for_a_batch_that_is_under_way(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, dump: Dump
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: DuckDBPyConnection, batch: Sequence[Noted]) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        projection.apply(connection, batch)
+
+    monkeypatch.setattr(projection, "BATCH", 2)
+    with TraceStore.open(directory) as store:
+        monkeypatch.setattr("crp_analytics.projection.apply_or_skip", slow)
+        store.record_all([record("j0", task="zero"), record("j1", task="one")])
+        assert begun.wait(60)
+        assert not store.record(record("j2", task="two")).duplicate
+        assert store.record(record("j1", task="one")).duplicate
+        assert "identical trace" in store.record(record("j3", task="one")).reason
+        go_on.set()
+        assert [job["job_id"] for job in store.jobs()] == ["j3", "j2", "j1", "j0"]
+        before = dump(store)
+        store.rebuild()
+        assert dump(store) == before
+
+
+def test_writers_who_never_rest_are_told_the_same_in_every_group(
+    store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crp_analytics.group.MANY", 3)
+    due = [store.record(record(f"j{n}", task=f"task {n % 4}")).curation_due for n in range(9)]
+    interval = MetaLearningConfig().curation_interval
+    assert due == [n + 1 >= interval for n in range(9)]
+    assert store.record(record("j0")).duplicate
+    assert store.trace_count == 4
 
 
 # -- which ids are known -------------------------------------------------------------------------

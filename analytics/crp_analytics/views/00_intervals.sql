@@ -1,6 +1,7 @@
 -- 95% intervals, for the views and for queries of your own.
 -- Of a mean: Student's t with n - 1 degrees of freedom (table up to 30, then the expansion of
--- Abramowitz and Stegun 26.7.5). NULL below two values.
+-- Abramowitz and Stegun 26.7.5). NULL below two values, and where all are alike: how far the mean
+-- may be off is not known then.
 -- Of a share k of n: Wilson's score interval, which stays inside 0..1 and is right for small n.
 -- Example: SELECT avg(quality), ci95_low(avg(quality), stddev_samp(quality), count(quality)) FROM jobs
 CREATE OR REPLACE MACRO t95(df) AS CASE
@@ -11,9 +12,12 @@ CREATE OR REPLACE MACRO t95(df) AS CASE
     ELSE 1.959964 + 2.372271 / df + 2.822499 / (df::DOUBLE * df)
 END;
 CREATE OR REPLACE MACRO ci95_low(mean, sd, n) AS
-    CASE WHEN n >= 2 THEN mean - t95(n - 1) * sd / sqrt(n) END;
+    CASE WHEN n >= 2 AND sd > 0 THEN mean - t95(n - 1) * sd / sqrt(n) END;
 CREATE OR REPLACE MACRO ci95_high(mean, sd, n) AS
-    CASE WHEN n >= 2 THEN mean + t95(n - 1) * sd / sqrt(n) END;
+    CASE WHEN n >= 2 AND sd > 0 THEN mean + t95(n - 1) * sd / sqrt(n) END;
+-- A bound that is NULL stays so (greatest and least leave it out).
+CREATE OR REPLACE MACRO at_least(lowest, x) AS CASE WHEN x IS NOT NULL THEN greatest(lowest, x) END;
+CREATE OR REPLACE MACRO at_most(highest, x) AS CASE WHEN x IS NOT NULL THEN least(highest, x) END;
 CREATE OR REPLACE MACRO wilson_low(k, n) AS CASE WHEN n > 0 THEN greatest(0,
     (k / n + 1.920729 / n - 1.959964 * sqrt(k / n * (1 - k / n) / n + 0.960365 / (n * n)))
     / (1 + 3.841459 / n)) END;

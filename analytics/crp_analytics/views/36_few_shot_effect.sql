@@ -21,7 +21,7 @@ sums AS (
            var_samp(quality) FILTER (NOT held_out) / n_shown AS a,
            var_samp(quality) FILTER (held_out) / n_held_out AS b,
            (a + b) ** 2 / nullif(a ** 2 / (n_shown - 1) + b ** 2 / (n_held_out - 1), 0) AS df,
-           t95(greatest(1, floor(coalesce(df, 1)))::BIGINT) * sqrt(a + b) AS error
+           t95(greatest(1, floor(coalesce(df, 1)))::BIGINT) * nullif(sqrt(a + b), 0) AS error
     FROM arms
     GROUP BY task_type, model_name
 )
