@@ -63,11 +63,6 @@ def answered(
     }
 
 
-def columns(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Name attributes as the trace store does."""
-    return {name.replace(".", "_"): value for name, value in attributes.items()}
-
-
 def server(base_url: str) -> dict[str, Any]:
     """Say where a model is, as far as its profile knows."""
     place = urlsplit(base_url)
