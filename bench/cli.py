@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import retrieval, store
+from bench import engine, retrieval, store
 from crp.cli.terminal import console, print_table, say
 from crp.errors import CRPError
 
@@ -284,6 +284,7 @@ def _fail(message: str, code: int = 2) -> None:
     raise typer.Exit(code)
 
 
+app.command("engine")(engine.command)
 app.command("retrieval")(retrieval.command)
 app.command("store")(store.command)
 

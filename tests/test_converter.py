@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from temporalio import activity, workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -17,7 +18,7 @@ from temporalio.worker import Worker
 from crp.blobs import BlobStore
 from crp.converter import data_converter
 from crp.errors import NotFound, StoreError
-from crp.models import Completion, TransportFailure
+from crp.models import Attempt, Call, Completion, Level, TransportFailure, Usage
 
 
 def stored(directory: Path) -> list[Path]:
@@ -60,6 +61,49 @@ async def test_a_payload_that_is_gone_or_damaged_is_a_clear_error(tmp_path: Path
     path.unlink()
     with pytest.raises(NotFound, match="no blob"):
         await converter.decode(payloads, [str])
+
+
+async def test_what_was_taken_away_meanwhile_is_put_again(tmp_path: Path) -> None:
+    converter = data_converter(BlobStore(tmp_path))
+    await converter.encode(["x" * 10_000])
+    [path] = stored(tmp_path)
+    path.unlink()
+    payloads = await converter.encode(["x" * 10_000])
+    assert stored(tmp_path) == [path]
+    assert await data_converter(BlobStore(tmp_path)).decode(payloads, [str]) == ["x" * 10_000]
+
+
+async def test_what_many_jobs_share_is_read_from_the_disk_once(tmp_path: Path) -> None:
+    """The brief of a job is an argument of each of its calls."""
+    read: list[str] = []
+
+    class Counting(BlobStore):
+        def get(self, sha256: str) -> bytes:
+            read.append(sha256)
+            return super().get(sha256)
+
+    converter = data_converter(Counting(tmp_path))
+    [payload] = await converter.encode(["x" * 10_000])
+    for _ in range(3):
+        assert await converter.decode([payload], [str]) == ["x" * 10_000]
+    assert len(read) == 1
+
+
+async def test_calls_and_attempts_travel_without_what_says_nothing() -> None:
+    call = Call(stage="execute", step="draft", outputs={"before": "é"}, level=Level.HEAVY)
+    attempt = Attempt(stage="execute", value=0, usage=Usage(calls=1), finished_at=datetime.now(UTC))
+    converter = data_converter(None)
+    payloads = await converter.encode([call, attempt])
+    assert await converter.decode(payloads, [Call, Attempt]) == [call, attempt]
+    assert [len(payload.data) < 120 for payload in payloads] == [True, True]
+    assert b"null" not in payloads[1].data
+
+
+async def test_an_attempt_with_all_its_fields_is_read_too(tmp_path: Path) -> None:
+    """Histories that were written before have them."""
+    attempt = Attempt(stage="execute", output="a")
+    whole = Payload(metadata={"encoding": b"json/plain"}, data=attempt.model_dump_json().encode())
+    assert await data_converter(None).decode([whole], [Attempt]) == [attempt]
 
 
 async def test_without_a_store_everything_stays_in_temporal() -> None:
