@@ -95,14 +95,17 @@ class SparseJSON(PydanticJSONPlainPayloadConverter):
         return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
 
 
+CONVERTERS = tuple(
+    SparseJSON() if isinstance(converter, JSONPlainPayloadConverter) else converter
+    for converter in DefaultPayloadConverter.default_encoding_payload_converters
+)
+
+
 class Converter(CompositePayloadConverter):
-    """Temporal's own converters, with pydantic for JSON."""
+    """Temporal's own converters, with pydantic for JSON. The SDK makes one for each activity."""
 
     def __init__(self) -> None:
-        known = DefaultPayloadConverter.default_encoding_payload_converters
-        super().__init__(
-            *(SparseJSON() if isinstance(c, JSONPlainPayloadConverter) else c for c in known)
-        )
+        super().__init__(*CONVERTERS)
 
 
 class BlobDriver(StorageDriver):

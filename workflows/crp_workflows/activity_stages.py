@@ -7,14 +7,14 @@ earlier history of the job has the answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import JsonValue
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from crp.failures import from_failure
 from crp.models import (
@@ -48,6 +48,9 @@ LONGEST_HISTORY = 2000
 within one workflow task, also when the machine is busy."""
 BRIEFS = 8
 """How many are kept as bytes: a job has one, and one for each template that it uses."""
+
+LOCAL = ("route", "decompose", "render", "score")
+"""Cheap and repeatable: done in the workflow's own task, which saves Temporal six writes each."""
 
 BREATH = 100
 """Answers given again after which the workflow takes a breath."""
@@ -202,10 +205,10 @@ class ActivityStages:
             await workflow.wait_condition(lambda: control.lets(paused_too=paused_too))
         control.under_way += 1
         try:
-            answer: T = await workflow.execute_activity(
+            answer: T = await self._execute(name)(
                 name, args=args, result_type=kind, summary=summary[:200], **how
             )
-        except ActivityError as error:
+        except FailureError as error:  # of local activities without an ActivityError around it
             if is_cancelled_exception(error):
                 raise asyncio.CancelledError from None
             failure = from_failure(error)
@@ -216,6 +219,12 @@ class ActivityStages:
             control.closing |= _is_long()
         self.results.keep(key, answer, kind)
         return answer
+
+    def _execute(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Facts of megabytes take seconds to read, which a workflow's task does not have."""
+        short = not self._job.task.context_sha256
+        local = name in LOCAL and short
+        return workflow.execute_local_activity if local else workflow.execute_activity
 
     def _sealed(self, brief: Brief) -> RawValue:
         """The brief as bytes, made once: calls of a job share it, and it may have megabytes."""

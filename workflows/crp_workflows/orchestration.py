@@ -32,7 +32,7 @@ from crp.models import (
 from crp.stages import Brief, PlanRequest, Route, examples_wanted
 from crp_workflows import activation
 from crp_workflows.changes import asked_anew, job_as_wanted, left_out, library_as_wanted
-from crp_workflows.climbing import asked, climb, judged_candidate
+from crp_workflows.climbing import asked, climb, judged_candidate, together
 from crp_workflows.finding import find_lists, outline
 from crp_workflows.running import run_step
 from crp_workflows.state import JobState
@@ -81,8 +81,7 @@ class Reasoning(JobState):
             await self._dispatch_plainly()
             return
         await self._route()
-        await self._sample_pressure()
-        await self._retrieve()
+        await together([self._sample_pressure(), self._retrieve()])
         await self._pass_the_gate()
         assert self.gate is not None
         if self.gate.orc:
