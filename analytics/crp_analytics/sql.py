@@ -18,7 +18,8 @@ from pydantic import JsonValue
 from crp.errors import QueryError
 from crp.models import Wire
 
-CHILD = (sys.executable, "-m", "crp_analytics.sandbox")
+CHILD = (sys.executable, "-P", "-m", "crp_analytics.sandbox")
+"""`-P`: nothing is imported from the folder that somebody happens to work in."""
 
 GRACE = 5.0
 """Seconds that starting the child may take beside the query's own."""

@@ -24,7 +24,8 @@ def report(
     """Write a page with charts: quality, lift, retries, cost, examples, slow steps, the gate.
 
     The page is one file: no network, no script; it holds numbers and names, no prompts and no
-    answers. Every number says how many jobs it stands on.
+    answers. (The id of a job begins with words of its task.) Every number says how many jobs it
+    stands on.
 
     \b
     Examples:
@@ -52,12 +53,7 @@ def report(
 
 def _written(file: Path, text: str) -> None:
     """Write the whole page or none of it."""
-    from crp.errors import UsageError
+    from crp.cli.whole import whole_file
 
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    try:
+    with whole_file(file) as unfinished:
         unfinished.write_text(text, "utf-8")
-        unfinished.replace(file)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise UsageError(f"can not write {file}: {error.strerror}") from None

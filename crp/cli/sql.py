@@ -67,12 +67,21 @@ def sql(
     if query is None and sys.stdin.isatty():
         prompt(Session(ask, wanted, chart), settings.home / "sql_history")
         return
-    text = sys.stdin.read() if query in (None, "-") else query or ""
+    text = _read_in() if query in (None, "-") else query or ""
     if text.lstrip().startswith("\\"):
         Session(ask, wanted, chart).enter(text)
         return
     table = ask(text)
     draw(table) if chart else write(table, wanted, output)
+
+
+def _read_in() -> str:
+    from crp.errors import UsageError
+
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the query is not UTF-8 text (byte {error.start})") from None
 
 
 def _one_format(

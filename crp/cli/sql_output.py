@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crp.cli.terminal import clean, lively, out, print_json, print_table, say
+from crp.cli.whole import whole_file
 from crp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def write(table: Table, form: Format, output: Path | None = None) -> None:
     if output is None:
         _print(table, form)
     else:
-        with _whole(output) as unfinished:
+        with whole_file(output) as unfinished:
             _write(table, form, unfinished)
         say(f"{len(table.rows)} rows are in {output}")
     if table.truncated:
@@ -124,27 +125,11 @@ def unique(names: Sequence[str]) -> list[str]:
 # -- files ----------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _whole(output: Path) -> Iterator[Path]:
-    """Give a name to write under; the file gets its own name when all is written."""
-    if output.is_dir():
-        raise UsageError(f"{output} is a directory: --output names a file")
-    unfinished = output.with_name(output.name + ".unfinished")
-    try:
-        yield unfinished
-        unfinished.replace(output)
-    except FileNotFoundError:
-        raise UsageError(f"there is no directory {output.parent}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _write_parquet(table: Table, path: Path) -> None:
     """Give the values their types back and let DuckDB write them."""
     import duckdb
 
-    if not path.parent.is_dir():
-        raise FileNotFoundError(path.parent)
+    path.touch()  # where that is not possible, the system says it better than DuckDB
     columns = zip(unique(table.columns), table.types, strict=True)
     values = [f"{_typed(i, kind)} AS {_quoted(name)}" for i, (name, kind) in enumerate(columns)]
     rows = "SELECT unnest(CAST(? AS JSON[])) AS row"

@@ -114,15 +114,10 @@ def _text_of(file: Path) -> str:
 
 def _written(file: Path, text: str) -> None:
     """Write a whole file or none of it."""
-    from crp.errors import UsageError
+    from crp.cli.whole import whole_file
 
     if str(file) == "-":
         sys.stdout.write(text)
         return
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    try:
+    with whole_file(file) as unfinished:
         unfinished.write_text(text, "utf-8")
-        unfinished.replace(file)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise UsageError(f"can not write {file}: {error.strerror}") from None

@@ -186,6 +186,19 @@ def test_the_cost_of_every_job_is_what_its_tokens_and_its_days_prices_make(
     assert all(abs(row["difference"]) < 1e-12 for row in found)
 
 
+def test_a_job_submitted_before_the_one_that_told_the_price_first_is_priced_too(
+    store: TraceStore,
+) -> None:
+    """In every batch some job ends before another that was submitted earlier."""
+    for name, at in (("later", START + timedelta(seconds=1)), ("earlier", START)):
+        made = record(name)
+        model = made.job.models["default"].model_copy(update={"input_price": 2.0})
+        job = made.job.model_copy(update={"models": {"default": model}, "submitted_at": at})
+        store.record(made.model_copy(update={"job": job}))
+    earlier, later = rows(store, "SELECT recomputed FROM v_cost_check ORDER BY job_id")
+    assert earlier["recomputed"] == later["recomputed"] > 0
+
+
 def test_failures_have_a_rate_with_its_interval(store: TraceStore) -> None:
     for number, status in enumerate(("done", "done", "done", "failed")):
         step = StepRecord(id="a", step="a", status=status, attempts=1)

@@ -40,7 +40,9 @@ def test_an_older_report_is_replaced_whole(crp, recorded):
 def test_a_place_that_can_not_be_written_is_one_clear_line(crp, recorded):
     done = crp("report", "-o", "no/such/folder/report.html")
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: can not write no/such/folder/report.html: No such file")
+    assert done.stderr.startswith(
+        "error: can not write no/such/folder/report.html: there is no directory"
+    )
 
 
 def test_open_shows_it_in_the_browser(crp, recorded, monkeypatch):

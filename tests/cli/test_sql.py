@@ -114,6 +114,9 @@ def test_a_query_that_fails_leaves_the_old_file(crp: Any) -> None:
         (["-o", "."], "is a directory"),
         (["-o", "nowhere/x.csv"], "no directory nowhere"),
         (["-o", "nowhere/x.parquet"], "no directory nowhere"),
+        (["-o", "/etc/passwd/x.csv"], "can not write /etc/passwd/x.csv"),
+        (["-o", "/proc/x.parquet"], "can not write /proc/x.parquet"),
+        (["-o", "n" * 300 + ".csv"], "can not write nnn"),
     ],
 )
 def test_what_does_not_fit_together_is_said_in_one_line(
@@ -127,6 +130,19 @@ def test_what_does_not_fit_together_is_said_in_one_line(
 def test_a_query_may_come_from_stdin(crp: Any) -> None:
     assert crp("sql", input="select 1 as a\n").stdout == "a\n1\n"
     assert crp("sql", "-", input="select 1 as a;\n").stdout == "a\n1\n"
+
+
+def test_a_query_that_is_no_text_is_said_in_one_line(crp: Any) -> None:
+    done = crp("sql", input=b"select '\xff'")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+        2,
+        "error: the query is not UTF-8 text (byte 8)",
+    )
+
+
+def test_nothing_is_imported_from_the_working_directory(crp: Any) -> None:
+    Path("uuid.py").write_text("raise SystemExit('hijacked')")
+    assert crp("sql", "select 1 as a").exit_code == 0
 
 
 def test_the_time_limit_is_the_users(crp: Any) -> None:

@@ -4,12 +4,12 @@
 -- Example: SELECT * FROM v_cost_check WHERE abs(difference) > 1e-9
 CREATE VIEW v_cost_check AS
 WITH periods AS (
-    SELECT model_name, provider, input_price, output_price, since,
-           coalesce(
-               lead(since) OVER (PARTITION BY model_name, provider ORDER BY since, journal_sequence),
-               TIMESTAMP 'infinity'
-           ) AS until
+    -- The first price holds for all time before: a job that was submitted earlier may end later.
+    SELECT model_name, provider, input_price, output_price,
+           CASE WHEN row_number() OVER times = 1 THEN TIMESTAMP '-infinity' ELSE since END AS since,
+           coalesce(lead(since) OVER times, TIMESTAMP 'infinity') AS until
     FROM prices
+    WINDOW times AS (PARTITION BY model_name, provider ORDER BY since, journal_sequence)
 ),
 used AS (  -- few rows a job, before the prices are looked up
     SELECT job_id, gen_ai_request_model AS model_name, gen_ai_provider_name AS provider,
