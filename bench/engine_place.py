@@ -75,7 +75,7 @@ def _process(
 ) -> Iterator[psutil.Process]:
     """Run a process as long as the block; it ends with us, whatever happens."""
     with log.open("ab") as file:
-        environment = {**os.environ, **variables}
+        environment = {**os.environ, **variables, "PYTHONSAFEPATH": ""}  # `bench` is not installed
         process = subprocess.Popen(
             leashed(command), stdout=file, stderr=file, env=environment, cwd=ROOT
         )

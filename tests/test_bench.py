@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import crp_analytics
-from bench import corpus, report, store_peers, store_records
+from bench import corpus, report, store_peers, store_records, store_rows
 from bench.cli import app
 from bench.items import Item, ItemFile, load_items, read_items
 from bench.live import Live, Try, key_of, missing, tries
@@ -350,7 +350,7 @@ def test_a_figure_that_there_is_not_is_refused() -> None:
 
 
 def test_every_job_of_the_store_bench_has_45_rows_and_another_text() -> None:
-    rows = store_peers._rows(store_records.record(7))
+    rows = store_rows.rows(store_records.record(7))
     assert sum(map(len, rows.values())) == 1 + 6 + 8 + 30
     assert store_records.record(7) == store_records.record(7)
     assert store_records.record(7).job.task != store_records.record(8).job.task

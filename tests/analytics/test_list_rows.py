@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench import store_rows
 from crp.models import Attempt, Event, Level, StepRecord, TransportFailure, Usage, Verdict
-from crp.telemetry.conventions import answered, asked, columns
+from crp.telemetry.conventions import answered, asked
 from crp_analytics import list_rows
 from crp_analytics.facts import JobFact, Noted, document
 from crp_analytics.store import TraceStore
@@ -140,6 +140,10 @@ def test_a_job_that_duckdb_can_not_map_does_not_take_others_with_it(store: Trace
         ("before",),
     )
     assert store.sql("SELECT count(*) FROM duckdb_tables() WHERE temporary").rows == ((0,),)
+
+
+def columns(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name.replace(".", "_"): value for name, value in attributes.items()}
 
 
 def test_columns_of_a_model_call_have_the_names_of_the_convention() -> None:

@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_the_job_running_and_the_same_command_goes_on_with_it(
 
 
 def test_a_job_is_watched_by_the_beginning_of_its_id(cli, words, until):
-    watching = cli.start(*words("Where is my watched kettle?", "late:3"))
+    watching = cli.start(*words("Where is my watched kettle?", "late:9"))
     until(watching, "gate:")
     cli.interrupt(watching)
     listed = json.loads(cli.run("jobs", "list", "--running", "--json").stdout)
