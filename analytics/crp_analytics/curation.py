@@ -11,6 +11,7 @@ again.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from duckdb import DuckDBPyConnection
 
@@ -19,21 +20,40 @@ from crp.models import CurationReport, MetaLearningConfig, Retired
 from crp_analytics.facts import CurationFact
 
 
-def choose(connection: DuckDBPyConnection, config: MetaLearningConfig) -> CurationFact:
-    """Decide which active traces leave the library, and why."""
+def choose(
+    connection: DuckDBPyConnection,
+    config: MetaLearningConfig,
+    gone: Collection[str] = (),
+    kept: Collection[str] = (),
+) -> CurationFact:
+    """Decide which active traces leave the library, and why.
+
+    `gone` have left it and `kept` are held in it, though the tables do not say so yet.
+    """
     rules = {
         "min_quality": config.rtl_min_quality_for_storage,
         "grace": config.rtl_grace_jobs,
         "cap": config.rtl_max_traces,
+        "gone": list(gone),
+        "kept": list(kept),
     }
     found = connection.execute(CHOOSE, rules).fetchall()
-    active = connection.execute("SELECT count(*) FROM traces WHERE status = 'active'").fetchall()
+    active = connection.execute(ACTIVE, {"gone": list(gone)}).fetchall()
     return CurationFact(
         considered=active[0][0],
         min_quality=config.rtl_min_quality_for_storage,
         grace_jobs=config.rtl_grace_jobs,
         max_traces=config.rtl_max_traces,
         retired=tuple(_retired(config, *row) for row in found),
+    )
+
+
+def same_rules(fact: CurationFact, config: MetaLearningConfig) -> bool:
+    """Whether a curation was run with these rules."""
+    return (fact.min_quality, fact.grace_jobs, fact.max_traces) == (
+        config.rtl_min_quality_for_storage,
+        config.rtl_grace_jobs,
+        config.rtl_max_traces,
     )
 
 
@@ -80,12 +100,17 @@ def _retired(
     )
 
 
-CHOOSE = """
+_LEFT = "status = 'active' AND trace_id NOT IN (SELECT unnest($gone::VARCHAR[]))"
+
+ACTIVE = f"SELECT count(*) FROM traces WHERE {_LEFT}"
+
+CHOOSE = f"""
 WITH active AS (
     SELECT t.trace_id, t.task_type, t.quality_score, t.created_unix, u.usage_count,
-           t.held IS NOT NULL AS held, t.status_sequence AS since
+           t.held IS NOT NULL OR trace_id IN (SELECT unnest($kept::VARCHAR[])) AS held,
+           t.status_sequence AS since
     FROM traces AS t JOIN v_usage_count AS u USING (trace_id)
-    WHERE t.status = 'active'
+    WHERE {_LEFT}
 ),
 numbered AS (
     SELECT task_type, journal_sequence,

@@ -144,11 +144,17 @@ class Desk:
             return curation.choose(connection, config)
 
     def curate(self, config: MetaLearningConfig) -> CurationFact:
-        """Retire the traces that do not deserve their place. Their history stays."""
+        """Retire the traces that do not deserve their place. Their history stays.
+
+        Those who ask for the same at the same time share one run.
+        """
 
         def decide(group: Group) -> CurationFact:
+            if shared := _run_in(group, config):
+                return shared
             with self._used() as connection:
-                fact = curation.choose(connection, config)
+                library = group.library
+                fact = curation.choose(connection, config, library.gone, library.kept)
             receipt = group.add(fact)
             group.library.apply(fact)
             return fact.model_copy(update={"receipt": receipt})
@@ -162,6 +168,15 @@ def _added(group: Group, trace: ReasoningTrace) -> str:
     group.library.add(trace)
     group.add(TraceFact(trace=trace))
     return ""
+
+
+def _run_in(group: Group, config: MetaLearningConfig) -> CurationFact | None:
+    """The curation that a writer of the same group ran: there is nothing new to be judged."""
+    for number, (fact, _) in enumerate(group.facts, group.first.sequence):
+        if isinstance(fact, CurationFact) and curation.same_rules(fact, config):
+            receipt = group.first.model_copy(update={"sequence": number})
+            return fact.model_copy(update={"receipt": receipt})
+    return None
 
 
 def _entry(library: Library, trace_id: str) -> Entry:

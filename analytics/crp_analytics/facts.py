@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 from pydantic import Field, ValidationError
 from pydantic_core import to_json
 
-from crp.errors import StoreTooNew
+from crp.errors import StoreError, StoreTooNew
 from crp.models import (
     Evidence,
     JobRecord,
@@ -163,13 +163,22 @@ class Noted(NamedTuple):
 
 
 def from_entry(entry: Entry) -> Noted:
-    """Read a journal entry as the fact that it holds. StoreTooNew when its kind is not known."""
+    """Read a journal entry as the fact that it holds.
+
+    StoreTooNew when its kind is not known, StoreError when this version can not read it.
+    """
     if entry.kind not in KINDS:
         raise StoreTooNew(
             f"entry {entry.sequence} of the journal is a {entry.kind!r}: it was written by a newer"
             " version of crp; update crp to use this store"
         )
-    return Noted(entry.sequence, entry.at, _read(KINDS[entry.kind], entry))
+    try:
+        return Noted(entry.sequence, entry.at, _read(KINDS[entry.kind], entry))
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"entry {entry.sequence} of the journal is no {entry.kind!r} that this version of crp"
+            " can read: a newer one may"
+        ) from error
 
 
 def document(noted: Noted) -> str:

@@ -60,7 +60,22 @@ def _opened(directory: Path | None, journal: Journal | None) -> DuckDBPyConnecti
 
 def is_damage(error: BaseException) -> bool:
     """Whether DuckDB found a block of its file that is not what it wrote."""
-    return isinstance(error, duckdb.Error) and "Corrupt database file" in str(error)
+    return isinstance(error, duckdb.Error) and DAMAGED in str(error)
+
+
+DAMAGED = "Corrupt database file"
+"""What DuckDB says of it."""
+
+
+def damage_of(database: Path) -> duckdb.Error | None:
+    """Read every table of a file that nobody writes to; give the error when it is damaged."""
+    try:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+                connection.execute(f'SELECT bit_xor(hash(t)) FROM "{table}" AS t').fetchall()
+    except duckdb.Error as error:
+        return error if is_damage(error) else None
+    return None
 
 
 def is_unusable(error: BaseException) -> bool:
@@ -107,15 +122,19 @@ def clear_errors(directory: Path | None) -> Iterator[None]:
     where = directory or "in memory"
     try:
         yield
-    except (duckdb.OperationalError, duckdb.FatalException, OSError) as error:
-        raise StoreUnavailable(
-            f"the trace store {where} can not be used: {_line(error)}"
-        ) from error
-    except duckdb.Error as error:
-        raise StoreError(f"the trace store {where} has a problem: {_line(error)}") from error
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, PASSING) or is_damage(error):  # whoever uses it next mends it
+            raise StoreUnavailable(
+                f"the trace store {where} can not be used: {one_line(error)}"
+            ) from error
+        raise StoreError(f"the trace store {where} has a problem: {one_line(error)}") from error
 
 
-def _line(error: Exception) -> str:
+PASSING = (duckdb.OperationalError, duckdb.FatalException, OSError)
+
+
+def one_line(error: Exception) -> str:
+    """Say an error in one line."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error).strip().splitlines()[0]

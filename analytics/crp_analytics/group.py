@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
-from crp.errors import CRPError
 from crp.models import Receipt, Recorded
 from crp_analytics import reading
 from crp_analytics.facts import CurationFact, Fact, Noted, RetrievalFact
+from crp_analytics.files import is_damage, is_unusable
 from crp_analytics.journal import encode
 from crp_analytics.known import Known
 from crp_analytics.library import Library
@@ -146,11 +147,17 @@ class Writers:
     """
 
     def __init__(
-        self, lock: threading.RLock, begin: Callable[[], Group], commit: Callable[[Group], None]
+        self,
+        lock: threading.RLock,
+        begin: Callable[[], Group],
+        commit: Callable[[Group], None],
+        mended: Callable[[duckdb.Error], bool],
     ) -> None:
+        """`mended` says whether another try is worth it: nothing of the first was kept."""
         self._lock = lock
         self._begin = begin
         self._commit = commit
+        self._mended = mended
         self._waiting: list[_Ticket] = []
         self._door = threading.Lock()
         self._serving = False
@@ -182,21 +189,29 @@ class Writers:
 
     def _serve_all(self, tickets: list[_Ticket]) -> None:
         try:
-            group = self._begin()
-            before = group.mark()
             try:
-                for ticket in tickets:
-                    _decide(ticket, group)
-                if group.facts:
-                    self._commit(group)
-            except BaseException:
-                group.back_to(before)
-                raise
+                self._keep_all(tickets)
+            except duckdb.Error as error:
+                if not self._mended(error):
+                    raise
+                self._keep_all(tickets)
         except BaseException as error:
             for ticket in tickets:
                 ticket.error = ticket.error or error
             if not isinstance(error, Exception):
                 raise
+
+    def _keep_all(self, tickets: list[_Ticket]) -> None:
+        group = self._begin()
+        before = group.mark()
+        try:
+            for ticket in tickets:
+                _decide(ticket, group)
+            if group.facts:
+                self._commit(group)
+        except BaseException:
+            group.back_to(before)
+            raise
 
     def _hand_over(self, tickets: list[_Ticket]) -> None:
         """Wake the writers of this group, and the one that serves the next."""
@@ -210,9 +225,11 @@ class Writers:
 
 
 def _decide(ticket: _Ticket, group: Group) -> None:
-    before = group.mark()
+    before, ticket.error = group.mark(), None
     try:
         ticket.result = ticket.decide(group)
-    except CRPError as error:
+    except Exception as error:
+        if is_damage(error) or is_unusable(error):
+            raise  # it is nobody's fault, and can be mended for all of them
         ticket.error = error
         group.back_to(before)  # nothing is kept of a request that went wrong half-way

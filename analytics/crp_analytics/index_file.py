@@ -74,8 +74,16 @@ class KeptIndex:
         self._index = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+            self._unlink_unfinished()
+
+    def _unlink_unfinished(self) -> None:
+        """What an owner that was killed while it saved has left, whole or not."""
+        if self._path is not None:
+            for left in self._path.parent.glob(f"{NAME}.*new"):
+                left.unlink(missing_ok=True)
 
     def _opened(self, connection: DuckDBPyConnection) -> Index:
+        self._unlink_unfinished()
         if self._path is not None and self._path.exists():
             try:
                 return _checked(*read(self._path), connection)
@@ -143,7 +151,7 @@ def write(index: Index, path: Path, content: list[int]) -> None:
         "shelves": [_sizes(kind, shelf) for kind, shelf in index.shelves.items()],
     }
     line = json.dumps(header, separators=(",", ":")).encode()
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside = path.with_name(f"{path.name}.new")
     try:
         with beside.open("wb") as file:
             file.write(b"%08x %s\n" % (zlib.crc32(line), line))

@@ -7,15 +7,17 @@ what the writers before it decided, which may not be in the tables yet.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
 from crp.models import JobRecord, ReasoningTrace
+from crp_analytics.blanking import Names
 from crp_analytics.facts import CurationFact, MoveFact
 from crp_analytics.known import Known
 from crp_analytics.retrieval import identity
+from crp_analytics.text import forgotten_name
 
 
 class Entry(NamedTuple):
@@ -37,8 +39,8 @@ class Library:
         self._changed: dict[str, Entry] = {}
         self._alike: defaultdict[str, list[str]] = defaultdict(list)
         """The ids of changed entries by their identity."""
-        self._before: list[tuple[str, Entry | None]] = []
-        """What each change replaced."""
+        self._before: list[tuple[str, Entry | None, str]] = []
+        """What each change replaced, and the job whose entry it brought."""
         self._of_job: dict[str, str] = {}
 
     # -- what comes in ------------------------------------------------------------------------
@@ -62,7 +64,7 @@ class Library:
 
     def add(self, trace: ReasoningTrace, job_id: str = "") -> None:
         """Remember a trace that the current group of writes puts in."""
-        self._put(Entry(trace.trace_id, identity(trace)))
+        self._put(Entry(trace.trace_id, identity(trace)), job_id)
         if job_id:
             self._of_job[job_id] = trace.trace_id
 
@@ -96,6 +98,29 @@ class Library:
         for move in fact.moves:
             self._change(move.trace_id, status=move.status, held=fact.held)
 
+    def forget(self, names: Names) -> None:
+        """Remember that the current group of writes forgets these entries, and their new names."""
+        for old, new in names.items():
+            if self.entry(old):
+                self._put(Entry(old, "", "retired", "out"))
+                self._put(Entry(new, "", "retired", "out"))
+
+    def forgotten(self, ids: Iterable[str]) -> dict[str, str]:
+        """Give the new names of those entries that were forgotten."""
+        names = {old: forgotten_name(old) for old in ids}
+        return {old: new for old, new in names.items() if self.entry(new)}
+
+    @property
+    def gone(self) -> list[str]:
+        """Entries that are not active, whatever the tables say yet."""
+        return [entry.trace_id for entry in self._changed.values() if entry.status != "active"]
+
+    @property
+    def kept(self) -> list[str]:
+        """Active entries that a person holds in, whatever the tables say yet."""
+        changed = self._changed.values()
+        return [e.trace_id for e in changed if (e.status, e.held) == ("active", "in")]
+
     def mark(self) -> int:
         """Give a point to go back to."""
         return len(self._before)
@@ -103,7 +128,9 @@ class Library:
     def back_to(self, mark: int) -> None:
         """Forget what was decided since the mark."""
         while len(self._before) > mark:
-            trace_id, entry = self._before.pop()
+            trace_id, entry, job_id = self._before.pop()
+            self._alike[self._changed[trace_id].identity].pop()
+            self._of_job.pop(job_id, None)
             if entry is None:
                 del self._changed[trace_id]
             else:
@@ -115,8 +142,8 @@ class Library:
         if entry := self.entry(trace_id):
             self._put(entry._replace(**changes))
 
-    def _put(self, entry: Entry) -> None:
-        self._before.append((entry.trace_id, self._changed.get(entry.trace_id)))
+    def _put(self, entry: Entry, job_id: str = "") -> None:
+        self._before.append((entry.trace_id, self._changed.get(entry.trace_id), job_id))
         self._changed[entry.trace_id] = entry
         self._alike[entry.identity].append(entry.trace_id)
         self._known.add(entry.trace_id)
@@ -128,7 +155,7 @@ class Library:
         found = self._tables().execute(TWINS, [same]).fetchall()
         twins = {row[0]: Entry(*row) for row in found}
         changed = (self._changed.get(other) for other in self._alike.get(same, ()))
-        twins |= {entry.trace_id: entry for entry in changed if entry}
+        twins |= {e.trace_id: e for e in changed if e and e.identity == same}
         for twin in twins.values():
             if twin.trace_id == trace_id:
                 continue

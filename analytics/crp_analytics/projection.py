@@ -17,10 +17,9 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-import duckdb
 from duckdb import DuckDBPyConnection
 
-from crp_analytics import forgetting, list_rows
+from crp_analytics import forgetting, list_rows, skipping
 from crp_analytics.facts import (
     CurationFact,
     ForgetFact,
@@ -31,11 +30,10 @@ from crp_analytics.facts import (
     RetrievalFact,
     ScoreFact,
     document,
-    from_entry,
     scored_by,
 )
 from crp_analytics.job_rows import Row
-from crp_analytics.journal import Journal
+from crp_analytics.journal import Entry, Journal
 from crp_analytics.rows import CONTENT_ADDRESSED, Rows, merged, rows_of
 from crp_analytics.schema import transaction
 from crp_analytics.text import forgotten_name, utc
@@ -63,7 +61,7 @@ def catch_up(
     entries = journal.read(after=position(connection))
     count, once = 0, _Once(connection)
     with no_collection():
-        while batch := [once(from_entry(entry)) for entry in islice(entries, BATCH)]:
+        while batch := [once(_read(entry)) for entry in islice(entries, BATCH)]:
             apply_or_skip(connection, batch)
             count += len(batch)
             progress(batch[-1].sequence)
@@ -87,19 +85,20 @@ def apply(connection: DuckDBPyConnection, batch: Sequence[Noted]) -> None:
 def apply_or_skip(connection: DuckDBPyConnection, batch: Sequence[Noted]) -> None:
     """Put facts into the tables; one that can not be mapped must not stop the others for ever.
 
-    It stays in the journal, so a version that can map it finds it at the next rebuild.
+    It stays in the journal, and a row of `skipped` says so (see `skipping`).
     """
     try:
         apply(connection, batch)
     except Exception as error:
-        if not _is_facts_fault(error):
+        if not skipping.is_facts_fault(error):
             raise
         if len(batch) == 1:
             _log.exception("fact %d of the journal is not in the tables", batch[0].sequence)
-            connection.execute(MOVE, [batch[0].sequence])
+            apply(connection, [skipping.skipped(batch[0], error)])
             return
-        for noted in batch:
-            apply_or_skip(connection, [noted])
+        half = len(batch) // 2
+        apply_or_skip(connection, batch[:half])
+        apply_or_skip(connection, batch[half:])
 
 
 @contextmanager
@@ -114,19 +113,11 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _is_facts_fault(error: Exception) -> bool:
-    """Whether a fact can not be mapped; otherwise it is the disk, the memory or the file."""
-    if isinstance(error, duckdb.Error):
-        return isinstance(error, FACTS_FAULTS)
-    return not isinstance(error, OSError | MemoryError)
-
-
-FACTS_FAULTS = (
-    duckdb.DataError,
-    duckdb.ProgrammingError,
-    duckdb.IntegrityError,
-    duckdb.NotSupportedError,
-)
+def _read(entry: Entry) -> Noted:
+    noted = skipping.read(entry)
+    if skipping.was_skipped(noted) and entry.kind != ForgottenFact.kind:
+        _log.error("entry %d of the journal can not be read: it is skipped", entry.sequence)
+    return noted
 
 
 class _Once:

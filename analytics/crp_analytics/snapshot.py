@@ -53,6 +53,8 @@ class Snapshots:
         """Remove every copy; one that is being read goes with its last reader."""
         with self._lock:
             self._remove_unread()
+            for half in self._folder.glob("*.unfinished"):  # nobody writes one: that has the lock
+                half.unlink()
             self._stale |= set(self._folder.glob("copy-*.duckdb"))
 
     def _current(self, connection: DuckDBPyConnection, position: int) -> Path:

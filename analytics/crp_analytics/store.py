@@ -13,14 +13,16 @@ A store may be shared by threads: `tables` has the locks and groups the writers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from crp.errors import UsageError
+import duckdb
+
+from crp.errors import QueryError, UsageError
 from crp.models import (
     CurationReport,
     JobRecord,
@@ -30,11 +32,12 @@ from crp.models import (
     Recorded,
     Retrieved,
 )
-from crp_analytics import curation, reading, retrieval, sql
+from crp_analytics import curation, forgetting, reading, retrieval, sql
 from crp_analytics.checking import Checked
 from crp_analytics.desk import Desk
 from crp_analytics.erasing import Forgotten
 from crp_analytics.facts import JobFact, from_entry
+from crp_analytics.files import DAMAGED
 from crp_analytics.group import Group
 from crp_analytics.journal import Damage, Journal
 from crp_analytics.publish import Published, publish
@@ -43,6 +46,8 @@ from crp_analytics.scoring import Scored
 from crp_analytics.sql import Table
 from crp_analytics.tables import Tables
 from crp_analytics.text import forgotten_name
+
+T = TypeVar("T")
 
 
 class TraceStore:
@@ -203,8 +208,7 @@ class TraceStore:
 
         QueryError with one line when it is refused, wrong, too slow or too big.
         """
-        with self.copy() as database:
-            return sql.run(database, query, row_cap, seconds, memory_mb)
+        return self._from_copy(lambda file: sql.run(file, query, row_cap, seconds, memory_mb))
 
     def publish(
         self, folder: Path, *, with_texts: bool = False, parquet: bool = False
@@ -216,8 +220,21 @@ class TraceStore:
         own = self._tables.directory
         if own and folder.resolve().is_relative_to(own.resolve()):
             raise UsageError(f"{folder} belongs to the trace store: publish somewhere else")
+        return self._from_copy(
+            lambda file: publish(file, folder, with_texts=with_texts, parquet=parquet)
+        )
+
+    def _from_copy(self, read: Callable[[Path], T]) -> T:
+        """Read a copy; when it is damaged, the tables are mended and a new one is read."""
+        try:
+            with self.copy() as database:
+                return read(database)
+        except (QueryError, duckdb.Error) as error:
+            if DAMAGED not in str(error):
+                raise
+        self._tables.mend_what_is_copied()
         with self.copy() as database:
-            return publish(database, folder, with_texts=with_texts, parquet=parquet)
+            return read(database)
 
     def copy(self) -> AbstractContextManager[Path]:
         """Give a database file with everything recorded up to now, for as long as the block runs.
@@ -256,6 +273,7 @@ class TraceStore:
         before = group.jobs.get(job_id) or self._recorded(record, group)
         if before:
             return before.model_copy(update={"duplicate": True})
+        record = forgetting.without_forgotten(record, group.library)
         refusal = group.library.refusal(record)
         reason = refusal or "a good example: it entered the library"
         receipt = group.add(JobFact(record=record, stored=not refusal, reason=reason))

@@ -34,7 +34,15 @@ from crp_analytics import checking, erasing, projection, rebuilding
 from crp_analytics.checking import Checked
 from crp_analytics.erasing import Forgotten
 from crp_analytics.facts import ForgetFact
-from crp_analytics.files import clear_errors, is_damage, is_unusable, made, open_database
+from crp_analytics.files import (
+    clear_errors,
+    damage_of,
+    is_damage,
+    is_unusable,
+    made,
+    one_line,
+    open_database,
+)
 from crp_analytics.group import Group, Writers
 from crp_analytics.index_file import KeptIndex
 from crp_analytics.journal import Journal
@@ -57,7 +65,7 @@ class Tables:
         self.index = KeptIndex(directory)
         self._lock = threading.RLock()
         self._at_tables = threading.RLock()
-        self._writers = Writers(self._lock, self._begin, self._commit)
+        self._writers = Writers(self._lock, self._begin, self._commit, self._mended)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._snapshots: Snapshots | None = None
         self._group: Group | None = None
@@ -67,7 +75,7 @@ class Tables:
         try:
             self.journal = Journal(directory / "journal") if directory else None
             self._open()
-            if unfinished := erasing.pending(directory):
+            for unfinished in erasing.pending(directory, self._connection):
                 self.forget(unfinished)
         except BaseException:
             self._let_go()
@@ -101,12 +109,18 @@ class Tables:
                 yield connection
             except duckdb.Error as error:
                 # An inner use of the same error has mended them already.
-                if self.directory and self._connection is connection:
-                    self._mend(self.directory, error)
+                if self._connection is connection and self._mend(error):
+                    raise StoreUnavailable(
+                        f"the tables of the trace store {self.directory} had to be opened or made"
+                        f" again, they are whole now: {one_line(error)}"
+                    ) from error
                 raise
 
     def write(self, decide: Callable[[Group], T]) -> T:
-        """Let a function decide in a group of writers, and keep the facts that it adds."""
+        """Let a function decide in a group of writers, and keep the facts that it adds.
+
+        It is called again when it met damaged tables, which are whole then.
+        """
         with clear_errors(self.directory):
             return self._writers.write(decide)
 
@@ -120,6 +134,19 @@ class Tables:
             copies = self._copies()
         with copies.lease(self._for_copy) as database:
             yield database
+
+    def mend_what_is_copied(self) -> None:
+        """Make the tables again when a new copy of their file turns out to be damaged.
+
+        DuckDB itself notices only when it reads the place, and not what it has in memory.
+        """
+        with self.used() as copied:
+            self._copies().clear()
+        with self.copy() as database:
+            error = damage_of(database)
+        with contextlib.suppress(StoreUnavailable), self.used() as connection:
+            if error and connection is copied:
+                raise error
 
     # -- upkeep -------------------------------------------------------------------------------
 
@@ -150,23 +177,35 @@ class Tables:
             erasing.erase(connection, self.journal, self.directory, gone)
             self._reopen(rebuilding.replace)
             self._copies().clear()
-            erasing.finish(self.directory)
+            erasing.finish(self.directory, job_id)
         return gone
 
-    def _mend(self, directory: Path, error: duckdb.Error) -> None:
-        """Make damaged tables again from the journal, so that the next try finds them whole."""
-        assert self.journal is not None
+    def _mend(self, error: duckdb.Error) -> bool:
+        """Make damaged tables again from the journal, so that the next try finds them whole.
+
+        False when nothing was done: it is another error. StoreUnavailable when the journal can
+        not give all that they may hold.
+        """
+        if self.directory is None or self.journal is None:
+            return False
         if is_damage(error):
-            rebuilding.build(directory, self.journal, 0, rebuilding.no_progress)
+            _log.warning("the tables are damaged and are made again: %s", one_line(error))
+            try:
+                rebuilding.build(self.directory, self.journal, 0, rebuilding.no_progress)
+            except StoreError as problem:
+                raise StoreUnavailable(f"the tables are damaged: {problem}") from error
             self._reopen(lambda folder: rebuilding.swap(folder, "damaged"))
+            self._copies().clear()
         elif is_unusable(error):
             self._reopen(lambda folder: None)
         else:
-            return
-        raise StoreUnavailable(
-            f"the tables of the trace store {directory} had to be opened or made again, they are"
-            f" whole now: {str(error).splitlines()[0]}"
-        ) from error
+            return False
+        return True
+
+    def _mended(self, error: duckdb.Error) -> bool:
+        """Mend what a group of writers met; they have the first lock."""
+        with self._at_tables:
+            return self._mend(error)
 
     def _reopen(self, change: Callable[[Path], None]) -> None:
         """Change the files while nobody has them open."""
@@ -199,10 +238,10 @@ class Tables:
 
     def _commit(self, group: Group) -> None:
         """Into the journal: from then on the facts are kept, whatever happens to the tables."""
+        sizes = [len(text) for _, text in group.facts]
         if self.journal is not None:
             self.journal.append([(fact.kind, text) for fact, text in group.facts], group.first.at)
-        sizes = [len(text) for _, text in group.facts]
-        kept = group.kept()
+        kept = group.kept()  # from here on nothing may fail: they are on disk
         self._waiting.add(kept, sizes)
         if any(isinstance(noted.fact, ForgetFact) for noted in kept):
             self._group = None  # it knows what was forgotten
@@ -242,6 +281,11 @@ class Tables:
         return Path(self._scratch.name)
 
     def _let_go(self) -> None:
+        self._waiting.stop()
+        for name in ("_committed", "_connection"):  # opening may have failed before there were any
+            if connection := getattr(self, name, None):
+                with contextlib.suppress(duckdb.Error):
+                    connection.close()
         if self.journal is not None:
             self.journal.close()
         if self._scratch is not None:

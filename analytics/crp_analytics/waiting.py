@@ -82,8 +82,7 @@ class Waiting:
             if first or self.due:
                 self._changed.notify()
         if self._thread is None and not self._stopped:
-            self._thread = threading.Thread(target=self._run, name="crp-store", daemon=True)
-            self._thread.start()
+            self._begin()
 
     def apply(self, connection: DuckDBPyConnection, batches: int | None = None) -> None:
         """Put all of them into the tables, or so many batches."""
@@ -112,6 +111,16 @@ class Waiting:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
+
+    def _begin(self) -> None:
+        """Start the thread; without it they wait for a reader, and the next that come try again."""
+        thread = threading.Thread(target=self._run, name="crp-store", daemon=True)
+        try:
+            thread.start()
+        except Exception as error:  # the journal has them: nobody may be told that it failed
+            _log.warning("no thread for the facts that wait: %s", error)
+        else:
+            self._thread = thread
 
     def _batch(self) -> list[Noted]:
         """The oldest: large ones come in small batches, for which there may still be room."""

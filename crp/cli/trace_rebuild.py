@@ -94,6 +94,8 @@ def check(as_json: Json = False, home: Home = None) -> None:
 def _tell(found: Checked) -> None:
     size = f"{found.bytes / 1e6:.1f} MB in {found.segments} segments"
     out(f"{found.entries} entries of the journal are whole, {size}")
+    for fact in found.skipped:
+        say(f"not in the tables: {fact}")
     for damage in found.damage:
         say(f"damaged: {damage}")
     for kept in found.kept_aside:

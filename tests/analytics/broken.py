@@ -41,3 +41,24 @@ def fill(store: TraceStore) -> None:
     store.score("j3", 0.2, "anna", "on second thoughts")
     store.curate(MetaLearningConfig(rtl_max_traces=6))
     store.record(record("again", task="compare 11"))
+
+
+def ruin(database: Path) -> None:
+    """Damage every block of tables that somebody has open.
+
+    Another process does: one that closes a file loses the locks that it has on it.
+    """
+    process = python(RUIN, str(database))
+    process.communicate()
+    assert process.returncode == 0
+
+
+RUIN = """
+import sys
+HEADERS, BLOCK = 3 * 4096, 262144
+with open(sys.argv[1], "r+b") as file:
+    size = file.seek(0, 2)
+    for start in range(HEADERS, size, BLOCK):
+        file.seek(start + 5000)
+        file.write(bytes([0xA5, 0x5A, 0x99]))
+"""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any
 
 import pytest
 
-from crp.errors import NotFound, UsageError
+from crp.errors import NotFound, StoreUnavailable, UsageError
 from crp.models import MetaLearningConfig
 from crp_analytics.curation import LAST_RUN
 from crp_analytics.store import TraceStore
@@ -224,6 +227,84 @@ def test_a_rebuild_keeps_every_move(directory: Path, dump: Dump) -> None:
         before = dump(store)
         store.rebuild()
         assert dump(store) == before
+
+
+# -- who decides at the same time ------------------------------------------------------------------
+
+
+def together(store: TraceStore, *acts: Callable[[], Any]) -> list[Any]:
+    """Do several things in one group of writers, in this order."""
+    threads, said = [], {}
+    lock, writers = store._tables._lock, store._tables._writers
+    with lock:
+        acts = (lambda: store.add_trace(trace("the first", task_type="other")), *acts)
+        for number, act in enumerate(acts):
+            thread = Thread(target=lambda n=number, a=act: said.update({n: a()}))
+            thread.start()
+            threads.append(thread)
+            while len(writers._waiting) < number + 1:
+                sleep(0.001)
+    for thread in threads:
+        thread.join(60)
+    return [said[number] for number in range(1, len(acts))]
+
+
+def test_curations_that_meet_are_one_run_and_its_undo_brings_all_back(
+    store: TraceStore, dump: Dump
+) -> None:
+    for number in range(5):
+        store.add_trace(trace(f"t{number}"))
+    config = MetaLearningConfig(rtl_max_traces=2)
+    first, second = together(store, *[lambda: store.desk.curate(config)] * 2)
+    assert first == second
+    assert store.sql("SELECT count(*) FROM curation_runs").rows == ((1,),)
+    assert store.sql("SELECT count(*), count(DISTINCT trace_id) FROM curation_log").rows == (
+        (3, 3),
+    )
+    assert len(store.desk.undo(first.receipt.sequence).restored) == 3
+
+
+def test_curations_with_other_rules_do_not_retire_the_same_again(store: TraceStore) -> None:
+    for number in range(5):
+        store.add_trace(trace(f"t{number}"))
+    first, second = together(
+        store,
+        lambda: store.desk.curate(MetaLearningConfig(rtl_max_traces=2)),
+        lambda: store.desk.curate(MetaLearningConfig(rtl_max_traces=1)),
+    )
+    assert (len(first.retired), len(second.retired)) == (3, 1)
+    assert len(store.desk.undo(first.receipt.sequence).restored) == 3
+
+
+def test_what_a_person_moves_at_the_same_time_stays_where_it_was_put(store: TraceStore) -> None:
+    for name, quality in (("a", 0.6), ("b", 0.6), ("c", 0.6)):
+        store.add_trace(trace(name, trace_id=name, quality_score=quality))
+    _, _, _, fact = together(
+        store,
+        lambda: store.desk.retire("a", "names a customer"),
+        lambda: store.desk.retire("b", ""),
+        lambda: store.desk.restore("b"),
+        lambda: store.desk.curate(MetaLearningConfig()),
+    )
+    assert [retired.trace_id for retired in fact.retired] == ["c"]
+    rows = store.sql("SELECT trace_id, status, held FROM traces WHERE quality_score < 0.7").rows
+    assert sorted(rows) == [("a", "retired", "out"), ("b", "active", "in"), ("c", "retired", None)]
+
+
+def test_a_trace_whose_group_failed_may_come_again_with_other_words(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with TraceStore.open(directory) as store:
+        store.add_trace(trace("something else"))
+        with monkeypatch.context() as patch:
+            patch.setattr("crp_analytics.journal.os.write", full)
+            with pytest.raises(StoreUnavailable):
+                store.add_trace(trace("first", trace_id="t"))
+        assert store.add_trace(trace("second", trace_id="t"))
+        assert store.add_trace(trace("first", trace_id="u")), "no twin of it is in"
 
 
 # -- each use once ---------------------------------------------------------------------------------

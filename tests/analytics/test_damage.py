@@ -24,7 +24,7 @@ def test_a_rebuild_gives_the_same_rows(directory: Path, dump: Dump) -> None:
     with TraceStore.open(directory) as store:
         fill(store)
         before = dump(store)
-        assert all(before.values()), "every table has rows"
+        assert all(before[table] for table in before if table != "skipped"), "each has rows"
         store.rebuild()
         assert dump(store) == before
 

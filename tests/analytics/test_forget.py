@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from crp.errors import NotFound
+from crp.errors import NotFound, StoreUnavailable
 from crp.models import (
     Attempt,
     Event,
+    Example,
     JobRecord,
     MetaLearningConfig,
     ReasoningStep,
+    Retrieved,
     Score,
     StepRecord,
     Task,
@@ -28,6 +31,7 @@ from crp.models import (
 from crp_analytics import rebuilding
 from crp_analytics.store import TraceStore
 from crp_analytics.text import forgotten_name
+from tests.analytics.broken import python
 from tests.analytics.samples import RETRIEVE, START, attempts, record, result, trace
 
 Dump = Callable[[TraceStore], dict[str, list[str]]]
@@ -318,3 +322,149 @@ def test_a_store_that_is_killed_while_it_forgets_goes_on_when_it_is_opened(
         after = dump(store)
         store.rebuild()
         assert dump(store) == after
+
+
+# -- when something goes wrong on the way, or happens meanwhile ------------------------------------
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_two_that_were_stopped_on_the_way_are_both_finished(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full in the first one's rewrite, the second succeeds, the first is repeated."""
+    with TraceStore.open(directory) as store:
+        fill(store)
+        with monkeypatch.context() as patch:
+            patch.setattr("crp_analytics.segments._finish", full)
+            with pytest.raises(StoreUnavailable, match="No space"):
+                store.forget(JOB)
+        store.forget("before")
+        assert files_with(directory, SECRET), "it is noted"
+        again = store.forget(JOB)
+        assert again.shown_to == ("after",)
+        assert files_with(directory, SECRET) == []
+        assert list((directory / "forgetting").iterdir()) == []
+
+
+def test_what_failed_and_what_was_killed_is_finished_when_the_store_is_opened(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TraceStore.open(directory) as store:
+        fill(store)
+        with monkeypatch.context() as patch:
+            patch.setattr("crp_analytics.segments._finish", full)
+            with pytest.raises(StoreUnavailable, match="No space"):
+                store.forget(JOB)
+    child = os.fork()
+    if child == 0:
+        from crp_analytics import segments, tables
+
+        tables.erasing.pending = lambda *_: []  # type: ignore[attr-defined]
+        segments.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
+        TraceStore.open(directory).forget("before")
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert len(list((directory / "forgetting").iterdir())) == 2
+    with TraceStore.open(directory) as store:
+        assert files_with(directory, SECRET) == []
+        assert files_with(directory, "the task of before") == []
+        assert list((directory / "forgetting").iterdir()) == []
+
+
+def test_what_was_refused_is_not_carried_out_later(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TraceStore.open(directory) as store:
+        fill(store)
+        with monkeypatch.context() as patch:
+            patch.setattr("crp_analytics.journal.os.write", full)
+            with pytest.raises(StoreUnavailable, match="nothing of this was kept"):
+                store.forget("before")
+    with TraceStore.open(directory) as store:
+        assert store.job("before") is not None
+
+
+def test_a_note_of_a_job_that_nobody_knows_keeps_no_store_shut(directory: Path) -> None:
+    TraceStore.open(directory).close()
+    (directory / "forgetting").mkdir()
+    for name, said in (("a", b'{"job_id": "nobody", "names": {}}'), ("b", b"no JSON")):
+        (directory / "forgetting" / f"{name}.json").write_bytes(said)
+    TraceStore.open(directory).close()
+    assert list((directory / "forgetting").iterdir()) == []
+
+
+def test_a_store_that_can_not_be_opened_lets_go_of_its_files(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TraceStore.open(directory).close()
+    with monkeypatch.context() as patch:
+        patch.setattr("crp_analytics.erasing.pending", full)
+        with pytest.raises(OSError, match="No space") as kept:
+            TraceStore.open(directory)
+    other = python(
+        "import sys; from pathlib import Path; from crp_analytics.store import TraceStore;"
+        " TraceStore.open(Path(sys.argv[1])).close(); print('opened')",
+        str(directory),
+    )
+    assert other.communicate(timeout=60)[0] == "opened\n"
+    assert kept.value, "with its traceback, which has the store"
+
+
+def test_a_job_that_was_under_way_does_not_bring_the_texts_back(
+    directory: Path, dump: Dump
+) -> None:
+    with TraceStore.open(directory) as store:
+        fill(store)
+        shown = store.retrieve("late", f"compare {SECRET} and Vue", **RETRIEVE)
+        if not shown.examples:  # the curation of `fill` took it out
+            shown = Retrieved(examples=(example(),))
+        store.forget(JOB)
+        quoting = f"an example: compare {SECRET} and Vue"
+        calls = (Attempt(stage="probe", output="mine", prompt_sha256=sha(quoting)),)
+        blobs = {sha(quoting): quoting, sha("mine alone"): "mine alone"}
+        event = Event(sequence=0, at=START, kind="retrieved", body={"traces": [JOB]})
+        late = other_record("late", retrieved=shown, attempts=calls, events=(event,), blobs=blobs)
+        store.record(late)
+        assert files_with(directory, SECRET) == []
+        found = store.sql("SELECT body FROM blobs WHERE sha256 = " + f"'{sha('mine alone')}'")
+        assert found.rows == (("mine alone",),)
+        before = dump(store)
+        store.forget(JOB)
+        store.rebuild()
+        assert dump(store) == before
+    assert files_with(directory, SECRET) == []
+
+
+def example() -> Example:
+    return Example(trace=secret_record().trace, overlap=3, similarity=0.9, rank=1)
+
+
+SAVE = """
+import os, signal, sys
+from pathlib import Path
+from crp_analytics import index_file
+from crp_analytics.store import TraceStore
+from tests.analytics.samples import RETRIEVE, record, trace
+index_file.WORTH_SAVING = 1
+store = TraceStore.open(Path(sys.argv[1]))
+store.record(record("j1", trace=trace("compare xyzzyplugh and Vue", trace_id="t1")))
+index_file.os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+store.retrieve("j2", "compare xyzzyplugh", **RETRIEVE)
+"""
+
+
+def test_the_half_of_an_index_that_a_killed_owner_left_goes_too(directory: Path) -> None:
+    child = python(SAVE, str(directory))
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    assert list(directory.glob("retrieval.index*new"))
+    (directory / "retrieval.index.4242.new").write_text(SECRET)
+    with TraceStore.open(directory) as store:
+        store.sql("SELECT 1")  # makes a copy, and the folder for it
+        (directory / "snapshots" / "copy-9.unfinished").write_text(SECRET)
+        store.forget("j1")
+        assert list(directory.glob("retrieval.index*")) == []
+        assert list((directory / "snapshots").iterdir()) == []

@@ -8,9 +8,10 @@ import duckdb
 import pytest
 
 from crp.errors import StoreError, StoreTooNew
-from crp_analytics import schema
+from crp_analytics import schema, skipping
 from crp_analytics.facts import (
     CurationFact,
+    ForgottenFact,
     JobFact,
     Move,
     MoveFact,
@@ -37,6 +38,7 @@ FACTS = [
         retired=(Retired(trace_id="t", reason="unused"),),
     ),
     MoveFact(cause="restore", moves=(Move(trace_id="t", status="active", why="it was good"),)),
+    ForgottenFact(rows=skipping.rows_of(Noted(1, START, JobFact(record=record("j1"))), "why")),
 ]
 SET_LATER = {"traces": {"held"}}
 """Columns that are empty until something happens to the row."""
