@@ -145,7 +145,6 @@ async def submit(engine: Engine, request: Request, *, job_id: str = "", batch: s
     """
     blobs = BlobStore(engine.settings.home / "blobs")
     job = await asyncio.to_thread(facts.put_away, request.job(job_id), blobs)
-    first_line = request.task.text.strip().splitlines()[0][:200]
     try:
         await engine.client.start_workflow(
             ReasoningWorkflow.run,
@@ -154,8 +153,8 @@ async def submit(engine: Engine, request: Request, *, job_id: str = "", batch: s
             task_queue=WORKFLOW_QUEUE,
             task_timeout=TASK_TIMEOUT,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            memo={"task": first_line, "request": request.digest},
-            static_summary=first_line,
+            memo={"task": request.first_line, "request": request.digest},
+            static_summary=request.first_line,
             search_attributes=await attributes_of(engine.client, job, batch),
             priority=turn_of(request),
         )

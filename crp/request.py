@@ -20,6 +20,10 @@ _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that look like others."""
 
 
+FAIRNESS_KEY_BYTES = 64
+"""The most that Temporal takes."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What a job is made of, before it has an id."""
@@ -49,6 +53,11 @@ class Request:
         parts += [self.budget.model_dump_json(), f"approve={self.approve}"]
         parts += [self.origin.model_dump_json()] if self.origin else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def first_line(self) -> str:
+        """How people are told what is asked: the beginning of the task."""
+        return self.task.text.strip().splitlines()[0][:200]
 
     @property
     def prefix(self) -> str:

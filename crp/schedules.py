@@ -111,7 +111,7 @@ async def create(
         state=ScheduleState(paused=paused),
     )
     memo = {
-        "task": _first_line(request),
+        "task": request.first_line,
         "cron": list(when.cron),
         "time_zone": when.time_zone,
         "overlap": when.overlap,
@@ -130,22 +130,17 @@ async def create(
 async def _action(
     engine: Engine, name: str, job: Job, request: Request
 ) -> ScheduleActionStartWorkflow:
-    first_line = _first_line(request)
     return ScheduleActionStartWorkflow(
         ReasoningWorkflow.run,
         args=[job, request.library],
         id=name,
         task_queue=WORKFLOW_QUEUE,
         task_timeout=TASK_TIMEOUT,
-        memo={"task": first_line, "request": request.digest},
-        static_summary=first_line,
+        memo={"task": request.first_line, "request": request.digest},
+        static_summary=request.first_line,
         typed_search_attributes=await attributes_of(engine.client, job, batch=name),
         priority=turn_of(request),
     )
-
-
-def _first_line(request: Request) -> str:
-    return request.task.text.strip().splitlines()[0][:200]
 
 
 async def every(engine: Engine) -> AsyncIterator[Recurring]:

@@ -31,7 +31,7 @@ from crp.errors import StoreError, StoreUnavailable
 from crp_analytics import segments
 from crp_analytics.entries import Entry, Piece, is_whole, line_of
 
-__all__ = ["Damage", "Entry", "Journal", "Position", "Stamp", "encode"]
+__all__ = ["Damage", "Entry", "Journal", "Position", "encode"]
 
 SEGMENT_BYTES = 32 * 1024 * 1024
 """A new segment is begun when the last one is larger."""
@@ -50,13 +50,6 @@ class Position(NamedTuple):
 
     segment: str
     offset: int
-
-
-class Stamp(NamedTuple):
-    """What the journal gives an entry."""
-
-    sequence: int
-    at: datetime
 
 
 class Damage(NamedTuple):
@@ -97,7 +90,7 @@ class Journal:
         """The sequence number that the oldest segment begins with."""
         return segments.first_of(segments.segments(self.directory)[0])
 
-    def append(self, facts: Sequence[tuple[str, str]], at: datetime | None = None) -> list[Stamp]:
+    def append(self, facts: Sequence[tuple[str, str]], at: datetime | None = None) -> None:
         """Keep facts as (kind, encoded body), all or none of them, with one fsync for all.
 
         StoreUnavailable when they can not be written (the disk is full): none was kept.
@@ -107,7 +100,6 @@ class Journal:
         lines = [line_of(n, at, *fact) for n, fact in zip(numbers, facts, strict=True)]
         self._write(b"".join(lines))
         self.last += len(facts)
-        return [Stamp(number, at) for number in numbers]
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Give the entries with a sequence number above `after`, oldest first."""

@@ -19,12 +19,10 @@ from crp.config import Settings
 from crp.errors import NotFound, UsageError
 from crp.language.shapes import suggest
 from crp.models import Budget, Library, ModelProfile, Task
-from crp.request import Request, letters, slug
+from crp.request import FAIRNESS_KEY_BYTES, Request, letters, slug
 
 MOST_CONTEXT = 100_000_000
 """Bytes of facts: no model reads more, and they go through memory several times."""
-KEY_BYTES = 64
-"""Of a fairness key, for Temporal."""
 DIGEST_LETTERS = 10
 """50 bits: the jobs of a batch of a million tasks do not collide."""
 
@@ -103,7 +101,7 @@ class Batch:
             discreet=self.settings.encryption.on,
             budget=self.terms.budget,
             priority=self.terms.priority,
-            fairness_key=self.terms.fairness_key or _cut(self.name, KEY_BYTES),
+            fairness_key=self.terms.fairness_key or _cut(self.name, FAIRNESS_KEY_BYTES),
         )
 
     def models_of(self, task: BatchTask) -> Mapping[str, ModelProfile]:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 100_000_000
 """Of a context file: no model reads more, and it goes through memory several times."""
 
-MOST_KEY_BYTES = 64
-"""Of a fairness key, by Temporal."""
-
 AD_HOC = "adhoc"
 """The same as `crp.worker.AD_HOC`, which is too heavy to import for it."""
 
@@ -135,8 +132,10 @@ def budget_of(
 
 def fair(key: str) -> str:
     """Give a fairness key that Temporal takes. Raises UsageError."""
-    if len(key.encode("utf-8", "replace")) > MOST_KEY_BYTES:
-        raise UsageError(f"--fairness-key is longer than {MOST_KEY_BYTES} bytes")
+    from crp.request import FAIRNESS_KEY_BYTES
+
+    if len(key.encode("utf-8", "replace")) > FAIRNESS_KEY_BYTES:
+        raise UsageError(f"--fairness-key is longer than {FAIRNESS_KEY_BYTES} bytes")
     return key
 
 

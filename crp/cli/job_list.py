@@ -62,7 +62,7 @@ async def _in_temporal(
     """Jobs under way, and those that ended without a record."""
     if engine is None:
         return []
-    query = RUNNING if only_running else f"{JOBS} AND ExecutionStatus != 'ContinuedAsNew'"
+    query = RUNNING if only_running else JOBS
     if where is not None:
         if needs(where) and not await searchable(engine.client):
             say(UNKNOWN)

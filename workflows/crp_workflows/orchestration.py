@@ -31,8 +31,8 @@ from crp.models import (
 )
 from crp.stages import Brief, PlanRequest, Route, examples_wanted
 from crp_workflows import activation
-from crp_workflows.changes import asked_anew, job_as_wanted, left_out, library_as_wanted
 from crp_workflows.climbing import asked, climb, judged_candidate, together
+from crp_workflows.edits import asked_anew, job_as_wanted, left_out, library_as_wanted
 from crp_workflows.finding import find_lists, outline
 from crp_workflows.running import run_step
 from crp_workflows.state import JobState
